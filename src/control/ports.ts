@@ -1,0 +1,24 @@
+/** What every verb and loop of the control plane is handed. */
+import type {
+  Agents,
+  Catalogue,
+  Checkpoint,
+  Clock,
+  Ledger,
+  Log,
+  Telemetry,
+} from '../model/ports.js';
+import type { HostTable } from '../placement/host-table.js';
+
+export interface Ports {
+  readonly ledger: Ledger<HostTable>;
+  readonly catalogue: Catalogue;
+  readonly agents: Agents;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly telemetry: Telemetry;
+  /** A fresh id that nothing else has. */
+  newId(): string;
+  /** Tells a watching test where a journey is; does nothing otherwise. */
+  checkpoint(name: Checkpoint): void;
+}

@@ -1,0 +1,35 @@
+/** What a host agent says of its machine and its VMs. */
+import type { InventorySource } from './inventory.js';
+import type { ResourceClass, Resources } from './resources.js';
+import type { Reason } from './vm.js';
+
+/** States of a VM as its agent sees them. */
+export const AGENT_VM_STATES = [
+  'creating',
+  'running',
+  'stopping',
+  'stopped',
+  'starting',
+  'failed',
+] as const;
+export type AgentVmState = (typeof AGENT_VM_STATES)[number];
+
+export interface AgentVm {
+  readonly id: string;
+  readonly assignment: number;
+  readonly state: AgentVmState;
+  readonly resources: Resources;
+  readonly reason: Reason | null;
+}
+
+export type MeasuredTotals = Readonly<
+  Record<ResourceClass, { readonly total: number; readonly source: InventorySource }>
+>;
+
+export interface AgentStatus {
+  readonly hostId: string;
+  readonly version: string;
+  readonly bootId: string;
+  readonly totals: MeasuredTotals;
+  readonly vms: readonly AgentVm[];
+}

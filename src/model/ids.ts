@@ -1,0 +1,20 @@
+/** Shapes of the names that people and programs give to things. */
+
+/**
+ * Ids of hosts and VMs. They become Redis keys, file names and URL segments, so nothing that any
+ * of these would read as syntax is allowed in them.
+ */
+export const ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+/** Names that people read: as ids, and unique where the thing says so. */
+export const NAME_PATTERN = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
+
+/** Names of resource classes: `cpu`, `disk_io`, `license_windows`. */
+export const RESOURCE_CLASS_PATTERN = /^[a-z][a-z0-9_]{0,31}$/;
+
+/** Keys and values of labels. */
+export const LABEL_KEY_PATTERN = /^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$/;
+export const LABEL_VALUE_PATTERN = /^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$/;
+
+/** Names of images in the agents' stores. */
+export const IMAGE_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;

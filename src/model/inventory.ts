@@ -1,0 +1,104 @@
+/**
+ * What a host has, per resource class, and what of it may be booked.
+ * `capacityOf`, `limitOf` and `shortfalls` are the only places where these formulas stand:
+ * filter, explanation, agent claim and catalogue all go through them (or repeat them in SQL/Lua
+ * on numbers that were computed here).
+ */
+import type { ResourceClass, Resources } from './resources.js';
+
+/** Where a total comes from: read off the machine, or told by an operator. */
+export type InventorySource = 'detected' | 'configured';
+
+export interface InventoryEntry {
+  /** What the machine has, in the class's unit. */
+  readonly total: number;
+  /** What is kept back from booking, in the class's unit, before overcommit. */
+  readonly reserved: number;
+  /** How many times the physical amount may be promised; 1 = never more than there is. */
+  readonly overcommit: number;
+  readonly source: InventorySource;
+}
+
+export type Inventory = Readonly<Record<ResourceClass, InventoryEntry>>;
+
+/** The operator's share of each host that is not booked, and how often the rest may be sold. */
+export interface CapacityPolicy {
+  /** Factor per class; 1 where absent. */
+  readonly overcommit: Readonly<Record<ResourceClass, number>>;
+  /** Share of the total (0 to 1) per class; 0 where absent. */
+  readonly reserve: Readonly<Record<ResourceClass, number>>;
+}
+
+/** The scale on which the ranking looks at a host: `total × overcommit`. */
+export const capacityOf = (entry: InventoryEntry): number => entry.total * entry.overcommit;
+
+/** What may be booked: `floor((total − reserved) × overcommit)`, never below 0. */
+export const limitOf = (entry: InventoryEntry): number =>
+  Math.max(0, Math.floor((entry.total - entry.reserved) * entry.overcommit));
+
+/**
+ * An inventory from measured totals and the operator's policy: `reserved = ceil(total × share)`.
+ */
+export function inventoryOf(
+  totals: Readonly<Record<ResourceClass, { total: number; source: InventorySource }>>,
+  policy: CapacityPolicy,
+): Inventory {
+  return Object.fromEntries(
+    Object.entries(totals).map(([resource, { total, source }]) => [
+      resource,
+      {
+        total,
+        reserved: Math.ceil(total * (policy.reserve[resource] ?? 0)),
+        overcommit: policy.overcommit[resource] ?? 1,
+        source,
+      },
+    ]),
+  );
+}
+
+/** `limitOf` of every class. */
+export const limitsOf = (inventory: Inventory): Resources =>
+  Object.fromEntries(
+    Object.entries(inventory).map(([resource, entry]) => [resource, limitOf(entry)]),
+  );
+
+/** `capacityOf` of every class. */
+export const capacitiesOf = (inventory: Inventory): Resources =>
+  Object.fromEntries(
+    Object.entries(inventory).map(([resource, entry]) => [resource, capacityOf(entry)]),
+  );
+
+/** One class in which a request does not fit. */
+export interface Shortfall {
+  readonly resource: ResourceClass;
+  readonly requested: number;
+  /** What is left to book: 0 when the host is over-full. */
+  readonly available: number;
+  readonly limit: number;
+}
+
+/**
+ * Every class in which `allocated + requested ≤ limit` does not hold. Classes that are not asked
+ * for are not looked at, so an over-full disk does not keep a diskless VM away.
+ * @returns an empty list when the request fits
+ */
+export function shortfalls(
+  limits: Resources,
+  allocated: Resources,
+  requested: Resources,
+): readonly Shortfall[] {
+  const short: Shortfall[] = [];
+  for (const [resource, amount] of Object.entries(requested)) {
+    if (amount === 0) continue;
+    const limit = limits[resource] ?? 0;
+    const used = allocated[resource] ?? 0;
+    if (used + amount <= limit) continue;
+    short.push({
+      resource,
+      requested: amount,
+      available: Math.max(0, limit - used),
+      limit,
+    });
+  }
+  return short;
+}

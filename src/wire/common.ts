@@ -1,0 +1,100 @@
+/** Schemas that several conversations share. Limits keep every value storable and printable. */
+import { z } from 'zod';
+import {
+  ID_PATTERN,
+  IMAGE_PATTERN,
+  LABEL_KEY_PATTERN,
+  LABEL_VALUE_PATTERN,
+  NAME_PATTERN,
+  RESOURCE_CLASS_PATTERN,
+} from '../model/ids.js';
+import { PATH_LENGTH_MAX, PATH_PATTERN } from '../model/path.js';
+import { AMOUNT_MAX } from '../model/resources.js';
+
+export const idSchema = z
+  .string()
+  .regex(
+    ID_PATTERN,
+    'must be 1 to 64 letters, digits, ".", "_" or "-", and begin with a letter or digit',
+  )
+  .meta({ example: '0b9ffb7e-7b0e-4b43-8a3c-6c6a5b0a4f1d' });
+
+export const nameSchema = z
+  .string()
+  .regex(
+    NAME_PATTERN,
+    'must be 1 to 63 letters, digits, ".", "_" or "-", and begin and end with a letter or digit',
+  )
+  .meta({ example: 'web-1' });
+
+export const pathSchema = z
+  .string()
+  .max(PATH_LENGTH_MAX)
+  .regex(PATH_PATTERN, 'must be one to eight names joined by ":", such as "acme:web"')
+  .meta({ example: 'acme:web' });
+
+export const imageSchema = z
+  .string()
+  .regex(IMAGE_PATTERN, 'must be 1 to 128 letters, digits, ".", "_", ":" or "-"')
+  .meta({ example: 'debian-12' });
+
+export const resourceClassSchema = z
+  .string()
+  .regex(
+    RESOURCE_CLASS_PATTERN,
+    'must be 1 to 32 lower-case letters, digits or "_", and begin with a letter',
+  );
+
+export const amountSchema = z
+  .int('must be a whole number')
+  .min(0, 'must not be negative')
+  .max(AMOUNT_MAX);
+
+/** Most classes in one request: far more than any host has. */
+const CLASSES_MAX = 32;
+
+/** Amounts per class, as they are reported. */
+export const resourcesSchema = z
+  .record(resourceClassSchema, amountSchema)
+  .refine(
+    (value) => Object.keys(value).length <= CLASSES_MAX,
+    `must name at most ${CLASSES_MAX.toString()} classes`,
+  )
+  .meta({ example: { cpu: 2, memory: 2048, disk: 10240 } });
+
+const LABELS_MAX = 64;
+
+export const labelsSchema = z
+  .record(
+    z
+      .string()
+      .regex(LABEL_KEY_PATTERN, 'must be a label key, such as "disk" or "example.org/rack"'),
+    z
+      .string()
+      .regex(
+        LABEL_VALUE_PATTERN,
+        'must be a label value of at most 63 letters, digits, ".", "_" or "-"',
+      ),
+  )
+  .refine(
+    (value) => Object.keys(value).length <= LABELS_MAX,
+    `must hold at most ${LABELS_MAX.toString()} labels`,
+  )
+  .meta({ example: { disk: 'ssd' } });
+
+export const zoneSchema = nameSchema.meta({ example: 'zone-a' });
+
+export const timestampSchema = z.iso.datetime().meta({ example: '2026-11-21T10:00:00.000Z' });
+
+export const reasonSchema = z.strictObject({ code: z.string(), detail: z.string() });
+
+export const hostRefSchema = z.strictObject({ id: idSchema, name: nameSchema });
+
+/** One page of a list. `nextCursor` is null on the last page. */
+export const pageOf = <Item extends z.ZodType>(item: Item) =>
+  z.strictObject({ items: z.array(item), nextCursor: z.string().nullable() });
+
+export const pageQuerySchema = z.strictObject({
+  limit: z.coerce.number().int().min(1).max(100).default(50),
+  cursor: z.string().min(1).max(512).optional(),
+});

@@ -1,0 +1,64 @@
+/** The conversation about decisions: `/v1/placements`. */
+import { z } from 'zod';
+import { REASON_CODES } from '../model/decision.js';
+import { RANKED_CLASSES } from '../model/resources.js';
+import { hostRefSchema, idSchema, resourceClassSchema, resourcesSchema } from './common.js';
+import { constraintsSchema, requestedResourcesSchema } from './vms.js';
+
+export const placementRequestSchema = z
+  .strictObject({
+    resources: requestedResourcesSchema,
+    constraints: constraintsSchema.optional(),
+  })
+  .meta({ id: 'PlacementRequest' });
+export type PlacementRequestBody = z.infer<typeof placementRequestSchema>;
+
+const ratios = z.strictObject(
+  Object.fromEntries(RANKED_CLASSES.map((name) => [name, z.number()])) as Record<
+    (typeof RANKED_CLASSES)[number],
+    z.ZodNumber
+  >,
+);
+
+const reasonCodeSchema = z.enum(REASON_CODES);
+
+export const placementSchema = z
+  .strictObject({
+    strategy: z.string(),
+    request: z.strictObject({ resources: resourcesSchema, constraints: constraintsSchema }),
+    chosen: idSchema.nullable(),
+    candidates: z.array(
+      z.strictObject({
+        host: hostRefSchema,
+        rank: z.int(),
+        score: z.number(),
+        remaining: ratios,
+        requested: ratios,
+      }),
+    ),
+    rejected: z.array(
+      z.strictObject({
+        host: hostRefSchema,
+        reasons: z.array(
+          z.strictObject({
+            code: reasonCodeSchema,
+            resource: resourceClassSchema.optional(),
+            requested: z.number().optional(),
+            available: z.number().optional(),
+            limit: z.number().optional(),
+          }),
+        ),
+      }),
+    ),
+    summary: z.strictObject({
+      considered: z.int(),
+      feasible: z.int(),
+      byReason: z.partialRecord(reasonCodeSchema, z.int()),
+      nearest: z
+        .strictObject({ host: hostRefSchema, missing: resourcesSchema })
+        .nullable()
+        .meta({ description: 'The open host that lacks least, and how much it lacks' }),
+    }),
+  })
+  .meta({ id: 'Placement' });
+export type PlacementBody = z.infer<typeof placementSchema>;

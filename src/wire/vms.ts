@@ -1,0 +1,108 @@
+/** The conversation about VMs: `/v1/vms`. */
+import { z } from 'zod';
+import { DESIRED_STATES, VM_STATES } from '../model/vm.js';
+import { RANKED_CLASSES } from '../model/resources.js';
+import {
+  amountSchema,
+  hostRefSchema,
+  idSchema,
+  imageSchema,
+  labelsSchema,
+  nameSchema,
+  pageOf,
+  pageQuerySchema,
+  pathSchema,
+  reasonSchema,
+  resourcesSchema,
+  timestampSchema,
+  zoneSchema,
+} from './common.js';
+
+const atLeastOne = amountSchema.min(1, 'must be at least 1');
+
+/** What a VM asks for: the ranked classes always, others where wanted. */
+export const requestedResourcesSchema = z
+  .object(
+    Object.fromEntries(RANKED_CLASSES.map((name) => [name, atLeastOne])) as Record<
+      (typeof RANKED_CLASSES)[number],
+      typeof atLeastOne
+    >,
+  )
+  .and(resourcesSchema)
+  .meta({
+    description:
+      'cpu in vCPU, memory and disk in MiB, network and disk_io in bytes/s, gpu in slots',
+    example: { cpu: 2, memory: 2048, disk: 10240 },
+  });
+
+const hostNameOrId = z.union([idSchema, nameSchema]);
+
+const EXCLUDE_MAX = 256;
+
+export const constraintsSchema = z
+  .strictObject({
+    zone: zoneSchema.optional(),
+    labels: z
+      .strictObject({ required: labelsSchema.optional(), forbidden: labelsSchema.optional() })
+      .optional(),
+    host: hostNameOrId.optional(),
+    exclude: z.array(hostNameOrId).max(EXCLUDE_MAX).optional(),
+  })
+  .meta({ id: 'Constraints', example: { zone: 'zone-a', labels: { required: { disk: 'ssd' } } } });
+
+export const createVmSchema = z
+  .strictObject({
+    id: idSchema.optional(),
+    name: nameSchema.optional(),
+    path: pathSchema.optional(),
+    resources: requestedResourcesSchema,
+    image: imageSchema.optional(),
+    constraints: constraintsSchema.optional(),
+  })
+  .meta({ id: 'CreateVm' });
+export type CreateVmBody = z.infer<typeof createVmSchema>;
+
+export const createVmQuerySchema = z.strictObject({
+  wait: z.enum(['running']).optional(),
+  /** How long `wait` may hold the answer, in seconds. */
+  timeout: z.coerce.number().int().min(1).max(300).default(60),
+});
+
+export const attemptSchema = z.strictObject({
+  host: hostRefSchema,
+  at: timestampSchema,
+  outcome: z.enum(['placed', 'refused', 'failed']),
+  detail: z.string().nullable(),
+});
+
+export const vmSchema = z
+  .strictObject({
+    id: idSchema,
+    name: nameSchema,
+    path: pathSchema,
+    state: z.enum(VM_STATES),
+    desiredState: z.enum(DESIRED_STATES),
+    host: hostRefSchema.nullable(),
+    allocation: z
+      .strictObject({ bookingId: z.string(), assignment: z.int() })
+      .nullable()
+      .meta({ description: 'What is booked for it; null when it holds nothing' }),
+    resources: resourcesSchema,
+    image: imageSchema.nullable(),
+    constraints: constraintsSchema,
+    reason: reasonSchema.nullable(),
+    attempts: z.array(attemptSchema),
+    createdAt: timestampSchema,
+    updatedAt: timestampSchema,
+  })
+  .meta({ id: 'Vm' });
+export type VmBody = z.infer<typeof vmSchema>;
+
+export const vmPageSchema = pageOf(vmSchema).meta({ id: 'VmPage' });
+export type VmPageBody = z.infer<typeof vmPageSchema>;
+
+export const vmListQuerySchema = pageQuerySchema.extend({
+  host: hostNameOrId.optional(),
+  path: pathSchema.optional(),
+  state: z.enum(VM_STATES).optional(),
+});
