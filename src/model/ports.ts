@@ -142,9 +142,10 @@ export interface Ledger<Fleet> {
   totals(): Promise<ReadonlyMap<string, Resources>>;
   /**
    * Builds a new ledger beside the present one and swaps it in with one script.
+   * @param highWater highest `seq` that the catalogue has recorded; the new ledger goes on after it
    * @returns false when a ledger of this epoch or a later one is already there
    */
-  replace(epoch: number, snapshot: CatalogueSnapshot): Promise<boolean>;
+  replace(epoch: number, highWater: number, snapshot: CatalogueSnapshot): Promise<boolean>;
   close(): Promise<void>;
 }
 

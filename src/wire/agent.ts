@@ -1,7 +1,7 @@
 /** The conversation between the control plane and a host agent. */
 import { z } from 'zod';
 import { AGENT_VM_STATES } from '../model/agent-report.js';
-import { idSchema, imageSchema, nameSchema, reasonSchema, resourcesSchema } from './common.js';
+import { idSchema, imageSchema, nameSchema, reasonSchema, resourcesSchema } from './fields.js';
 import { totalsSchema } from './hosts.js';
 
 /** Grows with every placement in the fleet; an agent obeys only the newest it has seen per VM. */

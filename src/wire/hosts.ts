@@ -10,7 +10,7 @@ import {
   resourceClassSchema,
   timestampSchema,
   zoneSchema,
-} from './common.js';
+} from './fields.js';
 
 /** What an agent has measured (or was told), before reserve and overcommit. */
 export const totalsSchema = z

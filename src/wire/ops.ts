@@ -1,6 +1,6 @@
 /** The conversation with operators: `/v1/ops`, readiness. */
 import { z } from 'zod';
-import { idSchema, nameSchema, resourceClassSchema } from './common.js';
+import { idSchema, nameSchema, resourceClassSchema } from './fields.js';
 
 export const rebuildRequestSchema = z
   .strictObject({ dryRun: z.boolean().default(false) })

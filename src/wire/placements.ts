@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { REASON_CODES } from '../model/decision.js';
 import { RANKED_CLASSES } from '../model/resources.js';
-import { hostRefSchema, idSchema, resourceClassSchema, resourcesSchema } from './common.js';
+import { hostRefSchema, idSchema, resourceClassSchema, resourcesSchema } from './fields.js';
 import { constraintsSchema, requestedResourcesSchema } from './vms.js';
 
 export const placementRequestSchema = z

@@ -16,7 +16,7 @@ import {
   resourcesSchema,
   timestampSchema,
   zoneSchema,
-} from './common.js';
+} from './fields.js';
 
 const atLeastOne = amountSchema.min(1, 'must be at least 1');
 
