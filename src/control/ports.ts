@@ -19,6 +19,8 @@ export interface Ports {
   readonly telemetry: Telemetry;
   /** A fresh id that nothing else has. */
   newId(): string;
+  /** A number in [0, 1), for jitter. */
+  random(): number;
   /** Tells a watching test where a journey is; does nothing otherwise. */
   checkpoint(name: Checkpoint): void;
 }

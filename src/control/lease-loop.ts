@@ -1,0 +1,98 @@
+/**
+ * Finishes what a crash or a lost answer left half done between ledger and catalogue:
+ * bookings that were never recorded are released, recorded ones are committed, and releases that
+ * the ledger has not heard of are told to it. Level-triggered; any replica may run it any time.
+ */
+import type { LedgerBooking } from '../model/ports.js';
+import { WakeUp } from '../std/wake-up.js';
+import type { Ports } from './ports.js';
+
+const TICK_MS = 1_000;
+
+/** How long the one who released a VM may take to tell the ledger. */
+const RELEASE_GRACE_MS = 2_000;
+
+const BATCH_MAX = 500;
+
+/** How long the row of a deleted VM stays, so that a late message cannot bring it back. */
+const TOMBSTONE_MS = 24 * 60 * 60 * 1_000;
+const PURGE_EVERY_MS = 60 * 60 * 1_000;
+
+export class LeaseLoop {
+  readonly #ports: Ports;
+  readonly #bookingLeaseMs: number;
+  readonly #wakeUp: WakeUp;
+  #purgedAt = -Infinity;
+  #stopping = false;
+  #loop: Promise<void> | null = null;
+
+  constructor(ports: Ports, bookingLeaseMs: number) {
+    this.#ports = ports;
+    this.#bookingLeaseMs = bookingLeaseMs;
+    this.#wakeUp = new WakeUp(ports.clock);
+  }
+
+  start(): void {
+    this.#loop ??= this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#wakeUp.poke();
+    await this.#loop;
+  }
+
+  /** One look at everything. @throws DomainError when a store does not answer */
+  async runOnce(): Promise<void> {
+    await this.#settleOverdue();
+    await this.#tellReleases();
+    await this.#purge();
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopping) {
+      try {
+        await this.runOnce();
+      } catch (error) {
+        this.#ports.log.debug('lease loop comes back later', { error });
+      }
+      await this.#wakeUp.sleep(TICK_MS);
+    }
+  }
+
+  async #settleOverdue(): Promise<void> {
+    const { ledger, catalogue, log } = this.#ports;
+    const overdue = await ledger.overdueBookings(this.#bookingLeaseMs, BATCH_MAX);
+    if (overdue.length === 0) return;
+    const recorded = await catalogue.recordedBookings(overdue.map(({ bookingId }) => bookingId));
+    const toCommit: (LedgerBooking & { readonly assignment: number })[] = [];
+    const toRelease: LedgerBooking[] = [];
+    for (const booking of overdue) {
+      const assignment = recorded.get(booking.bookingId);
+      if (assignment === undefined) toRelease.push(booking);
+      else toCommit.push({ ...booking, assignment });
+    }
+    await ledger.commit(toCommit);
+    await ledger.release(toRelease);
+    log.info('overdue bookings settled', {
+      committed: toCommit.length,
+      released: toRelease.length,
+    });
+  }
+
+  async #tellReleases(): Promise<void> {
+    const { ledger, catalogue } = this.#ports;
+    const pending = await catalogue.pendingReleases(RELEASE_GRACE_MS, BATCH_MAX);
+    if (pending.length === 0) return;
+    await ledger.release(pending);
+    await catalogue.settleReleases(pending.map(({ bookingId }) => bookingId));
+  }
+
+  async #purge(): Promise<void> {
+    const { catalogue, clock, log } = this.#ports;
+    if (clock.monotonic() - this.#purgedAt < PURGE_EVERY_MS) return;
+    this.#purgedAt = clock.monotonic();
+    const purged = await catalogue.purgeDeleted(TOMBSTONE_MS);
+    if (purged > 0) log.info('rows of deleted VMs purged', { purged });
+  }
+}

@@ -1,0 +1,125 @@
+/**
+ * Watches whether the ledger can be believed, and has it rebuilt when not: it is empty, of another
+ * incarnation, behind what the catalogue has recorded (a Redis that lost writes), or the catalogue
+ * has refused what it granted. Runs on every replica; a lease lets one of them rebuild.
+ */
+import { hasCode } from '../model/errors.js';
+import { WakeUp } from '../std/wake-up.js';
+import type { Readiness } from './control.js';
+import type { Ports } from './ports.js';
+import { rebuild } from './rebuild.js';
+
+const TICK_MS = 500;
+
+/** Shortest time between two rebuilds that a disagreement asks for, so that a bug cannot spin. */
+const DISAGREEMENT_EVERY_MS = 5_000;
+
+export class LedgerLoop {
+  readonly #ports: Ports;
+  readonly #wakeUp: WakeUp;
+  #disagreement: string | null = null;
+  #rebuiltAt = -Infinity;
+  #stopping = false;
+  #loop: Promise<void> | null = null;
+
+  constructor(ports: Ports) {
+    this.#ports = ports;
+    this.#wakeUp = new WakeUp(ports.clock);
+  }
+
+  start(): void {
+    this.#loop ??= this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#wakeUp.poke();
+    await this.#loop;
+  }
+
+  /** The catalogue refused what the ledger granted: have the ledger rebuilt. */
+  disagree(reason: string): void {
+    this.#disagreement = reason;
+    this.#wakeUp.poke();
+  }
+
+  /** Looks now instead of at the next tick. */
+  poke(): void {
+    this.#wakeUp.poke();
+  }
+
+  /** Rebuilds if need be. @returns whether it did */
+  async runOnce(): Promise<boolean> {
+    const reason = await this.#reasonToRebuild();
+    if (reason === null) return false;
+    try {
+      await rebuild(this.#ports, reason, this.#ports.log);
+      this.#disagreement = null;
+      this.#rebuiltAt = this.#ports.clock.monotonic();
+      return true;
+    } catch (error) {
+      if (hasCode(error, 'ledger_rebuilding')) return false;
+      throw error;
+    }
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopping) {
+      try {
+        await this.runOnce();
+      } catch (error) {
+        this.#ports.log.debug('ledger loop comes back later', { error });
+      }
+      await this.#wakeUp.sleep(TICK_MS);
+    }
+  }
+
+  async #reasonToRebuild(): Promise<string | null> {
+    const fault = await faultOf(this.#ports);
+    if (fault !== null) return fault;
+    const since = this.#ports.clock.monotonic() - this.#rebuiltAt;
+    return since >= DISAGREEMENT_EVERY_MS ? this.#disagreement : null;
+  }
+}
+
+/** Why the ledger cannot be believed; null when it can. */
+async function faultOf({ catalogue, ledger }: Ports): Promise<string | null> {
+  // The catalogue is asked first: what it has recorded by then, the ledger must have seen.
+  const recorded = await catalogue.epoch();
+  const state = await ledger.state();
+  if (state.incarnation === null) return 'empty';
+  if (state.epoch !== recorded.epoch) return 'other_epoch';
+  if (state.seq < recorded.highWater) return 'lost_writes';
+  return null;
+}
+
+/** The state of both stores, asked now. */
+export async function readiness(ports: Ports): Promise<Readiness> {
+  const catalogue = await ports.catalogue.ping().then(
+    () => ({ state: 'ready' as const, detail: null }),
+    () => ({ state: 'unavailable' as const, detail: 'PostgreSQL does not answer' }),
+  );
+  const ledger = await ledgerReadiness(ports, catalogue.state === 'ready');
+  return {
+    ready: ledger.state === 'ready' && catalogue.state === 'ready',
+    dependencies: { ledger, catalogue },
+  };
+}
+
+async function ledgerReadiness(
+  ports: Ports,
+  catalogueAnswers: boolean,
+): Promise<Readiness['dependencies']['ledger']> {
+  try {
+    if (!catalogueAnswers) {
+      await ports.ledger.state();
+      return { state: 'ready', detail: 'Redis answers; not compared with the catalogue' };
+    }
+    const fault = await faultOf(ports);
+    return fault === null
+      ? { state: 'ready', detail: null }
+      : { state: 'rebuilding', detail: `the ledger is rebuilt from the catalogue: ${fault}` };
+  } catch {
+    return { state: 'unavailable', detail: 'Redis does not answer' };
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * Moves VMs from what is seen of them to what is wanted. Takes due VMs under a lease of the
+ * catalogue, so any number of replicas share the work, and what a dead one held is taken again.
+ * What a step does is lifecycle-step.ts; this is when, how many, and saving what was found.
+ */
+import { nextStep } from '../model/vm-lifecycle.js';
+import type { LedgerBooking, WorkItem } from '../model/ports.js';
+import { WakeUp } from '../std/wake-up.js';
+import { carryOut, type Finding, type StepContext } from './lifecycle-step.js';
+import type { LifecycleSettings } from './settings.js';
+
+/** Pause of a VM whose host is busy with as many others as it may be. */
+const HOST_BUSY_MS = 250;
+
+/** Pause after the catalogue could not be asked. */
+const TROUBLE_MS = 1_000;
+
+export class LifecycleLoop {
+  readonly #context: StepContext;
+  readonly #settings: LifecycleSettings;
+  readonly #owner: string;
+  readonly #wakeUp: WakeUp;
+  readonly #underWay = new Set<Promise<void>>();
+  readonly #perHost = new Map<string, number>();
+  #stopping = false;
+  #loop: Promise<void> | null = null;
+
+  constructor(context: StepContext, settings: LifecycleSettings, owner: string) {
+    this.#context = context;
+    this.#settings = settings;
+    this.#owner = owner;
+    this.#wakeUp = new WakeUp(context.ports.clock);
+  }
+
+  start(): void {
+    this.#loop ??= this.#run();
+  }
+
+  /** Something may have become due: do not wait for the tick. */
+  poke(): void {
+    this.#wakeUp.poke();
+  }
+
+  /** Finishes the steps under way and takes no more. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.poke();
+    await this.#loop;
+    await Promise.all(this.#underWay);
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopping) {
+      let pauseMs = this.#settings.tickMs;
+      try {
+        if (await this.#takeMore()) pauseMs = 0;
+      } catch (error) {
+        this.#context.ports.log.warn('lifecycle loop could not take work', { error });
+        pauseMs = TROUBLE_MS;
+      }
+      if (pauseMs > 0) await this.#wakeUp.sleep(pauseMs);
+    }
+  }
+
+  /** @returns whether there may be more that is due */
+  async #takeMore(): Promise<boolean> {
+    const room = this.#settings.concurrencyMax - this.#underWay.size;
+    if (room <= 0) return false;
+    const items = await this.#context.ports.catalogue.takeWork(
+      this.#owner,
+      room,
+      this.#settings.leaseMs,
+    );
+    for (const item of items) this.#begin(item);
+    return items.length === room;
+  }
+
+  #begin(item: WorkItem): void {
+    const hostId = item.contact?.hostId ?? '';
+    const busy = this.#perHost.get(hostId) ?? 0;
+    const crowded = hostId !== '' && busy >= this.#settings.perHostMax;
+    if (!crowded) this.#perHost.set(hostId, busy + 1);
+    const work: Promise<void> = (crowded ? this.#postpone(item) : this.#work(item))
+      .catch((error: unknown) => {
+        // The lease runs out and the VM is taken again; nothing it did is lost.
+        this.#context.ports.log.error('a step of a VM broke', { vmId: item.vm.id, error });
+      })
+      .finally(() => {
+        this.#underWay.delete(work);
+        if (!crowded) this.#perHost.set(hostId, (this.#perHost.get(hostId) ?? 1) - 1);
+        if (this.#perHost.get(hostId) === 0) this.#perHost.delete(hostId);
+        this.poke();
+      });
+    this.#underWay.add(work);
+  }
+
+  async #postpone({ vm }: WorkItem): Promise<void> {
+    await this.#context.ports.catalogue.saveProgress(this.#owner, vm.id, {
+      state: vm.state,
+      reason: vm.reason,
+      nextInMs: HOST_BUSY_MS,
+    });
+    this.#pokeIn(HOST_BUSY_MS);
+  }
+
+  async #work(item: WorkItem): Promise<void> {
+    const { telemetry } = this.#context.ports;
+    const step = nextStep(item.vm);
+    const finding = await carryOut(this.#context, item);
+    const failed = finding.kind === 'progress' && finding.progress.failedTry === true;
+    telemetry.count('berth_lifecycle_steps_total', { step, outcome: failed ? 'unsure' : 'done' });
+    await this.#save(item, finding);
+  }
+
+  async #save({ vm, contact }: WorkItem, finding: Finding): Promise<void> {
+    const { catalogue, log } = this.#context.ports;
+    if (finding.kind === 'progress') {
+      const { progress } = finding;
+      const saved = await catalogue.saveProgress(this.#owner, vm.id, progress);
+      if (saved !== null && saved.state !== vm.state) {
+        log.info('vm state', {
+          vmId: vm.id,
+          from: vm.state,
+          to: saved.state,
+          reason: saved.reason,
+        });
+      }
+      if (progress.nextInMs !== null) this.#pokeIn(progress.nextInMs);
+      return;
+    }
+    const saved = await catalogue.releaseVm(this.#owner, vm.id, finding.result);
+    if (saved === null) return;
+    const { state, reason } = finding.result;
+    log.info('vm released', { vmId: vm.id, hostId: contact?.hostId, to: state, reason });
+    if (state === 'deleted') this.#context.ports.checkpoint('delete:released');
+    if (contact === null || vm.allocation === null) return;
+    await this.#releaseInLedger({
+      bookingId: vm.allocation.bookingId,
+      vmId: vm.id,
+      hostId: contact.hostId,
+    });
+  }
+
+  async #releaseInLedger(booking: LedgerBooking): Promise<void> {
+    const { catalogue, ledger, log } = this.#context.ports;
+    try {
+      await ledger.release([booking]);
+      await catalogue.settleReleases([booking.bookingId]);
+    } catch (error) {
+      // The catalogue keeps it as pending; the lease loop goes on with it.
+      log.debug('release in the ledger is left to the lease loop', { error });
+    }
+  }
+
+  #pokeIn(ms: number): void {
+    void this.#context.ports.clock.sleep(ms).then(() => {
+      this.poke();
+    });
+  }
+}

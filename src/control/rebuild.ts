@@ -1,0 +1,129 @@
+/**
+ * Rebuild: the ledger made anew from the catalogue, beside live traffic.
+ *
+ *   1. The catalogue begins a new epoch: bookings made under the old one can no longer be recorded.
+ *   2. One snapshot of hosts and allocations is read.
+ *   3. The ledger is built beside the old one and swapped in by one script.
+ *   4. What was released or changed between 2 and 3 is told to the new ledger. Whoever does it
+ *      later tells the new ledger himself; doing it twice changes nothing.
+ */
+import { DomainError } from '../model/errors.js';
+import { factsOf, type Host } from '../model/host.js';
+import type { CatalogueSnapshot, LedgerBooking, Log } from '../model/ports.js';
+import { subtractResources, withoutZeros, type Resources } from '../model/resources.js';
+import type { RebuildReport } from './control.js';
+import type { Ports } from './ports.js';
+
+const LEASE = 'rebuild';
+const LEASE_MS = 30_000;
+const LEASE_WAIT_MS = 10_000;
+const LEASE_PAUSE_MS = 100;
+
+/** Bookings that one question to the catalogue may name. */
+const CHUNK = 5_000;
+
+/**
+ * @param reason why, for log and metrics
+ * @throws DomainError `ledger_rebuilding` when another replica is at it, `ledger_unavailable`,
+ *   `catalogue_unavailable`
+ */
+export async function rebuild(ports: Ports, reason: string, log: Log): Promise<RebuildReport> {
+  const { catalogue, clock, telemetry } = ports;
+  const started = clock.monotonic();
+  const holder = ports.newId();
+  await takeLease(ports, holder);
+  try {
+    log.info('rebuild begins', { reason });
+    const before = await ledgerTotals(ports);
+    const snapshot = await replaceLedger(ports);
+    const after = await ports.ledger.totals();
+    const report = {
+      dryRun: false,
+      durationMs: Math.round(clock.monotonic() - started),
+      vms: snapshot.allocations.length,
+      hosts: snapshot.hosts.map((host) => ({
+        id: host.id,
+        name: host.name,
+        drift: driftOf(host, before),
+        driftAfter: driftOf(host, after),
+      })),
+    };
+    telemetry.count('berth_rebuilds_total', { reason, outcome: 'done' });
+    log.info('rebuild done', { reason, vms: report.vms, durationMs: report.durationMs });
+    return report;
+  } catch (error) {
+    telemetry.count('berth_rebuilds_total', { reason, outcome: 'failed' });
+    throw error;
+  } finally {
+    await catalogue.releaseLease(LEASE, holder).catch((error: unknown) => {
+      log.warn('the rebuild lease runs out by itself', { error });
+    });
+  }
+}
+
+/** How ledger and catalogue differ, host by host. What is in flight shows as drift for a moment. */
+export async function compare(ports: Ports): Promise<RebuildReport> {
+  const started = ports.clock.monotonic();
+  const totals = await ledgerTotals(ports);
+  const snapshot = await ports.catalogue.snapshot();
+  return {
+    dryRun: true,
+    durationMs: Math.round(ports.clock.monotonic() - started),
+    vms: snapshot.allocations.length,
+    hosts: snapshot.hosts.map((host) => ({
+      id: host.id,
+      name: host.name,
+      drift: driftOf(host, totals),
+      driftAfter: null,
+    })),
+  };
+}
+
+/** @returns the state from which the new ledger was made */
+async function replaceLedger(ports: Ports): Promise<CatalogueSnapshot> {
+  const { catalogue, ledger } = ports;
+  const epoch = await catalogue.nextEpoch();
+  const { highWater } = await catalogue.epoch();
+  const snapshot = await catalogue.snapshot();
+  const swapped = await ledger.replace(epoch, highWater, snapshot);
+  if (!swapped) {
+    throw new DomainError('ledger_rebuilding', 'Another replica has just rebuilt the ledger.', {
+      retryAfterS: 1,
+    });
+  }
+  await tellWhatChanged(ports, snapshot);
+  return snapshot;
+}
+
+async function tellWhatChanged(ports: Ports, before: CatalogueSnapshot): Promise<void> {
+  const { catalogue, ledger } = ports;
+  for (let from = 0; from < before.allocations.length; from += CHUNK) {
+    const chunk = before.allocations.slice(from, from + CHUNK);
+    const alive = await catalogue.recordedBookings(chunk.map(({ bookingId }) => bookingId));
+    const vanished: LedgerBooking[] = chunk.filter(({ bookingId }) => !alive.has(bookingId));
+    if (vanished.length > 0) await ledger.release(vanished);
+  }
+  const revisions = new Map(before.hosts.map(({ id, revision }) => [id, revision]));
+  const { hosts } = await catalogue.snapshot();
+  const changed = hosts.filter(({ id, revision }) => revisions.get(id) !== revision);
+  if (changed.length > 0) await ledger.pushHosts(changed.map(factsOf));
+}
+
+async function takeLease(ports: Ports, holder: string): Promise<void> {
+  const until = ports.clock.monotonic() + LEASE_WAIT_MS;
+  while (!(await ports.catalogue.acquireLease(LEASE, holder, LEASE_MS))) {
+    if (ports.clock.monotonic() > until) {
+      throw new DomainError('ledger_rebuilding', 'Another replica is rebuilding the ledger.', {
+        retryAfterS: 2,
+      });
+    }
+    await ports.clock.sleep(LEASE_PAUSE_MS);
+  }
+}
+
+/** What the ledger has booked; nothing when it has been emptied. */
+const ledgerTotals = (ports: Ports): Promise<ReadonlyMap<string, Resources>> =>
+  ports.ledger.totals();
+
+const driftOf = (host: Host, totals: ReadonlyMap<string, Resources>): Resources =>
+  withoutZeros(subtractResources(totals.get(host.id) ?? {}, host.allocated));
