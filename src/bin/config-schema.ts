@@ -1,0 +1,177 @@
+/**
+ * The shape of the configuration: every key with its range and default. How keys get their values
+ * (file, environment) is config.ts's part; which variable sets which key stands in
+ * config-variables.ts.
+ */
+import { z } from 'zod';
+import { NAME_PATTERN } from '../model/ids.js';
+import type { CapacityPolicy } from '../model/inventory.js';
+
+/** A whole number within limits, its message naming both. */
+const whole = (min: number, max: number) => {
+  const message = `must be a whole number from ${min.toString()} to ${max.toString()}`;
+  return z.int(message).min(min, message).max(max, message);
+};
+
+const OVERCOMMIT_MAX = 64;
+
+/** A share of the total; 1 would leave nothing to book. */
+const share = z
+  .number('must be a number from 0 to below 1')
+  .min(0, 'must be a number from 0 to below 1')
+  .lt(1, 'must be a number from 0 to below 1');
+
+const weight = z
+  .number('must be a number from 0 to 1000')
+  .min(0, 'must be a number from 0 to 1000')
+  .max(1000, 'must be a number from 0 to 1000');
+
+const name = z
+  .string()
+  .regex(
+    NAME_PATTERN,
+    'must be 1 to 63 letters, digits, ".", "_" or "-", and begin and end with a letter or digit',
+  );
+
+const bind = z
+  .string()
+  .regex(/^[A-Za-z0-9.:_-]{1,253}$/, 'must be an IP address or a host name, without a port');
+
+/** Printable, without spaces: it travels in an Authorization header. */
+const token = z
+  .string()
+  .regex(/^[\x21-\x7e]{8,256}$/, 'must be 8 to 256 printable characters without spaces');
+
+const httpUrl = z
+  .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' })
+  .transform((url) => url.replace(/\/+$/, ''));
+
+const redisUrl = z
+  .string()
+  .regex(
+    /^(rediss?:\/\/[^\s/]|(unix:\/\/)?\/[^\s/])/,
+    'must be a redis:// or rediss:// URL or the path of a unix socket',
+  )
+  // The client library knows socket paths, but not the unix:// in front of them.
+  .transform((url) => url.replace(/^unix:\/\//, ''));
+
+const databaseUrl = z
+  .string()
+  .regex(/^postgres(ql)?:\/\/\S+$/, 'must be a postgres:// or postgresql:// URL');
+
+const PERIOD_RULE =
+  'must be a number of seconds that divides 60 (such as 5, 10, 15, 30), or whole minutes from 60 to 3600';
+
+/** What a cron line can say evenly; see health-loop.ts. */
+const periodS = z
+  .int(PERIOD_RULE)
+  .refine(
+    (value) => value > 0 && (value < 60 ? 60 % value === 0 : value <= 3600 && value % 60 === 0),
+    PERIOD_RULE,
+  );
+
+const fields = z.strictObject({
+  server: z
+    .strictObject({ port: whole(0, 65_535).default(8080), bind: bind.default('127.0.0.1') })
+    .prefault({}),
+  auth: z.strictObject({ adminToken: token.optional(), joinToken: token.optional() }).prefault({}),
+  log: z
+    .strictObject({
+      level: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+      format: z.enum(['auto', 'json', 'pretty']).default('auto'),
+    })
+    .prefault({}),
+  dataDir: z.string().min(1, 'must name a folder').default('./.berth'),
+  redis: z.strictObject({ url: redisUrl.optional(), cell: name.default('main') }).prefault({}),
+  database: z
+    .strictObject({ url: databaseUrl.optional(), poolMax: whole(1, 100).default(10) })
+    .prefault({}),
+  // These three names are a published contract, hence their spelling.
+  cpu_overcommit: z
+    .number(`must be a number above 0, up to ${OVERCOMMIT_MAX.toString()}`)
+    .gt(0, `must be a number above 0, up to ${OVERCOMMIT_MAX.toString()}`)
+    .max(OVERCOMMIT_MAX, `must be a number above 0, up to ${OVERCOMMIT_MAX.toString()}`)
+    .default(4),
+  mem_reserve_pct: share.default(0.1),
+  disk_reserve_pct: share.default(0.1),
+  placement: z
+    .strictObject({
+      strategy: z.enum(['cosine']).default('cosine'),
+      weights: z
+        .strictObject({
+          cpu: weight.default(1),
+          memory: weight.default(1),
+          disk: weight.default(1),
+        })
+        .prefault({}),
+      attemptsMax: whole(1, 100).default(3),
+      queueMax: whole(1, 100_000).default(2000),
+      batchMax: whole(1, 4096).default(256),
+      deadlineMs: whole(100, 60_000).default(5000),
+    })
+    .prefault({}),
+  health: z
+    .strictObject({
+      periodS: periodS.default(30),
+      concurrencyMax: whole(1, 1024).default(64),
+      deadlineMs: whole(100, 60_000).default(4000),
+    })
+    .prefault({}),
+  lifecycle: z
+    .strictObject({
+      leaseMs: whole(1000, 600_000).default(10_000),
+      tickMs: whole(50, 60_000).default(1000),
+      concurrencyMax: whole(1, 1024).default(64),
+      perHostMax: whole(1, 1024).default(8),
+    })
+    .prefault({}),
+  ledger: z
+    .strictObject({
+      lockLeaseMs: whole(200, 60_000).default(3000),
+      lockHoldMs: whole(10, 60_000).default(500),
+      bookingLeaseMs: whole(1000, 600_000).default(30_000),
+    })
+    .prefault({}),
+  agent: z
+    .strictObject({
+      port: whole(0, 65_535).default(8081),
+      bind: bind.default('127.0.0.1'),
+      address: httpUrl.optional(),
+      name: name.optional(),
+      zone: name.default('default'),
+      driver: z.enum(['simulated']).default('simulated'),
+      controlPlaneUrl: httpUrl.default('http://127.0.0.1:8080'),
+    })
+    .prefault({}),
+  shutdown: z.strictObject({ limitMs: whole(100, 600_000).default(10_000) }).prefault({}),
+});
+
+/** The whole configuration, with the rules that span two keys. */
+export const settingsSchema = fields.superRefine((settings, context) => {
+  const { ledger, lifecycle, health, placement } = settings;
+  const refuse = (path: string[], message: string) => {
+    context.addIssue({ code: 'custom', path, message });
+  };
+  if (ledger.lockHoldMs >= ledger.lockLeaseMs) {
+    refuse(['ledger', 'lockHoldMs'], 'must be shorter than ledger.lockLeaseMs');
+  }
+  if (lifecycle.leaseMs <= 2 * health.deadlineMs) {
+    // The lease must outlive the two agent calls that one step may make.
+    refuse(['lifecycle', 'leaseMs'], 'must be more than twice health.deadlineMs');
+  }
+  if (ledger.bookingLeaseMs <= placement.deadlineMs) {
+    refuse(['ledger', 'bookingLeaseMs'], 'must be longer than placement.deadlineMs');
+  }
+  const weights = Object.values(placement.weights);
+  if (weights.every((value) => value === 0)) {
+    refuse(['placement', 'weights'], 'must not all be 0: nothing would be ranked');
+  }
+});
+
+export type Settings = z.output<typeof settingsSchema>;
+
+/** The operator's part of every host's inventory, as `inventoryOf` takes it. */
+export const capacityPolicyOf = (settings: Settings): CapacityPolicy => ({
+  overcommit: { cpu: settings.cpu_overcommit },
+  reserve: { memory: settings.mem_reserve_pct, disk: settings.disk_reserve_pct },
+});

@@ -1,0 +1,99 @@
+/**
+ * Which environment variable sets which key. This is the only list of them: config.ts reads it,
+ * and a test compares .env.example with it.
+ */
+
+export interface Variable {
+  readonly name: string;
+  /** Path of the key in the file, such as `server.port`. */
+  readonly key: string;
+  /** One line for people. */
+  readonly help: string;
+  /** The value is never printed. */
+  readonly secret?: true;
+  /** The key may not stand in the file, which is made to be reviewed and shared. */
+  readonly environmentOnly?: true;
+}
+
+/** Names another file instead of resources/config.yaml; the only variable without a key. */
+export const CONFIG_FILE_VARIABLE = 'BERTH_CONFIG';
+
+export const VARIABLES: readonly Variable[] = [
+  { name: 'PORT', key: 'server.port', help: 'Port of the API and the console. 0 = any free one.' },
+  { name: 'BIND', key: 'server.bind', help: 'Address that the API listens on.' },
+  {
+    name: 'BERTH_ADMIN_TOKEN',
+    key: 'auth.adminToken',
+    help: 'Token for people and programs that use the API. Unset = made at the first start and kept in the data folder.',
+    secret: true,
+    environmentOnly: true,
+  },
+  {
+    name: 'BERTH_JOIN_TOKEN',
+    key: 'auth.joinToken',
+    help: 'Token with which an agent joins. Unset = made at the first start and kept in the data folder.',
+    secret: true,
+    environmentOnly: true,
+  },
+  { name: 'LOG_LEVEL', key: 'log.level', help: 'debug, info, warn or error.' },
+  {
+    name: 'LOG_FORMAT',
+    key: 'log.format',
+    help: 'json, pretty, or auto: pretty on a terminal, json elsewhere.',
+  },
+  {
+    name: 'BERTH_DATA_DIR',
+    key: 'dataDir',
+    help: 'Folder for everything that a single machine keeps: databases, tokens, agents.',
+  },
+  {
+    name: 'REDIS_URL',
+    key: 'redis.url',
+    help: 'Redis of the ledger: a redis:// or rediss:// URL or a socket path. Unset = a private one is started.',
+  },
+  { name: 'BERTH_CELL', key: 'redis.cell', help: 'Name of the cell: part of every Redis key.' },
+  {
+    name: 'DATABASE_URL',
+    key: 'database.url',
+    help: 'PostgreSQL of the catalogue: a postgres:// URL. Unset = an embedded one, for one process only.',
+  },
+  {
+    name: 'CPU_OVERCOMMIT',
+    key: 'cpu_overcommit',
+    help: 'How many vCPUs may be sold for each CPU of a host.',
+  },
+  {
+    name: 'MEM_RESERVE_PCT',
+    key: 'mem_reserve_pct',
+    help: 'Share of the memory of a host that is never booked: 0.1 = a tenth.',
+  },
+  {
+    name: 'DISK_RESERVE_PCT',
+    key: 'disk_reserve_pct',
+    help: 'Share of the disk of a host that is never booked: 0.1 = a tenth.',
+  },
+  {
+    name: 'HEALTH_PERIOD_S',
+    key: 'health.periodS',
+    help: 'Seconds between two polls of a host: a divisor of 60, or whole minutes up to 3600.',
+  },
+  { name: 'AGENT_PORT', key: 'agent.port', help: 'Port of a host agent. 0 = any free one.' },
+  { name: 'AGENT_BIND', key: 'agent.bind', help: 'Address that a host agent listens on.' },
+  {
+    name: 'AGENT_ADDRESS',
+    key: 'agent.address',
+    help: 'URL at which the control plane reaches this agent. Unset = from the address it listens on.',
+  },
+  {
+    name: 'AGENT_NAME',
+    key: 'agent.name',
+    help: 'Name of the host in the fleet. Unset = the name of the machine.',
+  },
+  { name: 'AGENT_ZONE', key: 'agent.zone', help: 'Zone of the host.' },
+  { name: 'AGENT_DRIVER', key: 'agent.driver', help: 'What runs the VMs: simulated.' },
+  {
+    name: 'BERTH_URL',
+    key: 'agent.controlPlaneUrl',
+    help: 'URL of the control plane, for agents and for the command line.',
+  },
+];

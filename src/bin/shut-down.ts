@@ -1,0 +1,73 @@
+/** Stopping in order, once, within a limit. */
+import type { Log } from '../model/ports.js';
+
+export interface Stoppable {
+  readonly name: string;
+  stop(): Promise<void>;
+}
+
+/** Things to stop; the last one started is stopped first. */
+export class ShutDown {
+  readonly #log: Log;
+  readonly #limitMs: number;
+  readonly #parts: Stoppable[] = [];
+  #stopping: Promise<void> | null = null;
+
+  constructor(log: Log, limitMs: number) {
+    this.#log = log;
+    this.#limitMs = limitMs;
+  }
+
+  add(name: string, stop: () => Promise<void>): void {
+    this.#parts.push({ name, stop });
+  }
+
+  /** Stops everything; a part that fails or hangs does not keep the others running. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stopAll();
+    return this.#stopping;
+  }
+
+  async #stopAll(): Promise<void> {
+    const until = Date.now() + this.#limitMs;
+    for (const part of this.#parts.splice(0).reverse()) {
+      // Even after the limit each part gets a moment: a child process must not be left behind.
+      const leftMs = Math.max(500, until - Date.now());
+      try {
+        await withLimit(part.stop(), leftMs);
+        this.#log.debug('stopped', { part: part.name });
+      } catch (error) {
+        this.#log.warn('did not stop in order', { part: part.name, error });
+      }
+    }
+  }
+}
+
+async function withLimit(work: Promise<void>, limitMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(new Error(`took longer than ${limitMs.toString()} ms`));
+    }, limitMs);
+  });
+  try {
+    await Promise.race([work, limit]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Resolves when the process is asked to stop; a second request ends it at once. */
+export function stopRequest(log: Log): Promise<void> {
+  return new Promise((resolve) => {
+    let asked = false;
+    const onSignal = (signal: NodeJS.Signals) => {
+      if (asked) process.exit(130);
+      asked = true;
+      log.info('stopping', { signal });
+      resolve();
+    };
+    process.on('SIGINT', onSignal);
+    process.on('SIGTERM', onSignal);
+  });
+}
