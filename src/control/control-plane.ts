@@ -82,14 +82,19 @@ export function createControlPlane(ports: Ports, settings: ControlSettings): Con
       const host = await ports.catalogue.setHostMode(idOrName, mode, reason);
       if (host === null) throw new DomainError('not_found', `There is no host ${idOrName}.`);
       log.info('host mode', { hostId: host.id, mode, reason });
-      await ports.ledger.pushHosts([factsOf(host)]);
+      await ports.ledger.pushHosts([factsOf(host)]).catch((error: unknown) => {
+        // The catalogue already refuses (or allows) bookings there; the health loop pushes again.
+        log.warn('placement hears of the mode later', { hostId: host.id, error });
+      });
       return host;
     },
     rebuild: ({ dryRun }, log) => (dryRun ? compare(ports) : rebuild(ports, 'operator', log)),
     readiness: () => readiness(ports),
 
     async start() {
-      await ledgerLoop.runOnce();
+      await ledgerLoop.runOnce().catch((error: unknown) => {
+        ports.log.warn('the ledger is not ready yet', { error });
+      });
       ledgerLoop.start();
       lifecycle.start();
       leases.start();

@@ -15,8 +15,9 @@ import type { RebuildReport } from './control.js';
 import type { Ports } from './ports.js';
 
 const LEASE = 'rebuild';
-const LEASE_MS = 30_000;
-const LEASE_WAIT_MS = 10_000;
+/** Only spares work: two rebuilds at once are safe, the later epoch wins. */
+const LEASE_MS = 10_000;
+const LEASE_WAIT_MS = 12_000;
 const LEASE_PAUSE_MS = 100;
 
 /** Bookings that one question to the catalogue may name. */
@@ -34,7 +35,7 @@ export async function rebuild(ports: Ports, reason: string, log: Log): Promise<R
   await takeLease(ports, holder);
   try {
     log.info('rebuild begins', { reason });
-    const before = await ledgerTotals(ports);
+    const before = await ports.ledger.totals();
     const snapshot = await replaceLedger(ports);
     const after = await ports.ledger.totals();
     const report = {
@@ -64,7 +65,7 @@ export async function rebuild(ports: Ports, reason: string, log: Log): Promise<R
 /** How ledger and catalogue differ, host by host. What is in flight shows as drift for a moment. */
 export async function compare(ports: Ports): Promise<RebuildReport> {
   const started = ports.clock.monotonic();
-  const totals = await ledgerTotals(ports);
+  const totals = await ports.ledger.totals();
   const snapshot = await ports.catalogue.snapshot();
   return {
     dryRun: true,
@@ -120,10 +121,6 @@ async function takeLease(ports: Ports, holder: string): Promise<void> {
     await ports.clock.sleep(LEASE_PAUSE_MS);
   }
 }
-
-/** What the ledger has booked; nothing when it has been emptied. */
-const ledgerTotals = (ports: Ports): Promise<ReadonlyMap<string, Resources>> =>
-  ports.ledger.totals();
 
 const driftOf = (host: Host, totals: ReadonlyMap<string, Resources>): Resources =>
   withoutZeros(subtractResources(totals.get(host.id) ?? {}, host.allocated));

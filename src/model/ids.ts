@@ -9,8 +9,11 @@ export const ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 /** Names that people read: as ids, and unique where the thing says so. */
 export const NAME_PATTERN = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
 
-/** Names of resource classes: `cpu`, `disk_io`, `license_windows`. */
-export const RESOURCE_CLASS_PATTERN = /^[a-z][a-z0-9_]{0,31}$/;
+/**
+ * Names of resource classes: `cpu`, `disk_io`, `license_windows`. Amounts are looked up by them in
+ * plain objects, so the one name that every object already has is not allowed.
+ */
+export const RESOURCE_CLASS_PATTERN = /^(?!constructor$)[a-z][a-z0-9_]{0,31}$/;
 
 /** Keys and values of labels. */
 export const LABEL_KEY_PATTERN = /^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$/;

@@ -1,11 +1,21 @@
 /** The conversation between the control plane and a host agent. */
 import { z } from 'zod';
 import { AGENT_VM_STATES } from '../model/agent-report.js';
-import { idSchema, imageSchema, nameSchema, reasonSchema, resourcesSchema } from './fields.js';
+import {
+  amountSchema,
+  idSchema,
+  imageSchema,
+  nameSchema,
+  resourceClassSchema,
+  resourcesSchema,
+} from './fields.js';
 import { totalsSchema } from './hosts.js';
 
 /** Grows with every placement in the fleet; an agent obeys only the newest it has seen per VM. */
 export const assignmentSchema = z.int().min(1);
+
+/** What stands in the path of `/v1/vms/:id`. */
+export const vmParamsSchema = z.object({ id: idSchema });
 
 /** `PUT /v1/vms/:id`: "have this VM and run it". */
 export const ensureVmSchema = z.strictObject({
@@ -16,22 +26,49 @@ export const ensureVmSchema = z.strictObject({
 });
 export type EnsureVmBody = z.infer<typeof ensureVmSchema>;
 
-/** `DELETE /v1/vms/:id`, `POST /v1/vms/:id/start` and `/stop`. */
+/** `POST /v1/vms/:id/start` and `/stop`. */
 export const assignmentBodySchema = z.strictObject({ assignment: assignmentSchema });
 
-export const agentVmSchema = z.strictObject({
+/** `DELETE /v1/vms/:id?assignment=7`. */
+export const assignmentQuerySchema = z.strictObject({
+  assignment: z
+    .string('must be a whole number of at least 1')
+    .regex(/^[1-9]\d{0,15}$/, 'must be a whole number of at least 1')
+    .transform(Number)
+    .pipe(assignmentSchema),
+});
+
+/** Answers of an agent let unknown fields through: a newer agent may say more. */
+export const agentVmSchema = z.object({
   id: idSchema,
   assignment: assignmentSchema,
   state: z.enum(AGENT_VM_STATES),
   resources: resourcesSchema,
-  reason: reasonSchema.nullable(),
+  reason: z.object({ code: z.string().max(64), detail: z.string().max(1_000) }).nullable(),
 });
 export type AgentVmBody = z.infer<typeof agentVmSchema>;
 
-export const agentVmsSchema = z.strictObject({ items: z.array(agentVmSchema) });
+export const agentVmsSchema = z.object({ items: z.array(agentVmSchema) });
 
 /** Answer to a removal: `gone` once the agent holds nothing of the VM any more. */
-export const removalSchema = z.strictObject({ gone: z.boolean() });
+export const removalSchema = z.object({ gone: z.boolean() });
+
+/** What a problem with code `claim_refused` adds. */
+export const claimRefusedSchema = z.object({
+  shortfalls: z
+    .array(
+      z.object({
+        resource: resourceClassSchema,
+        requested: amountSchema,
+        available: amountSchema,
+        limit: amountSchema,
+      }),
+    )
+    .max(32),
+});
+
+/** What a problem with code `stale_assignment` adds: the newest assignment the agent has seen. */
+export const staleAssignmentSchema = z.object({ newest: assignmentSchema });
 
 /** `GET /v1/status`. Fields may be added by newer agents, so others are let through. */
 export const agentStatusSchema = z.object({
@@ -49,3 +86,73 @@ export const agentStatusSchema = z.object({
   vms: z.array(agentVmSchema).max(10_000),
 });
 export type AgentStatusBody = z.infer<typeof agentStatusSchema>;
+
+/** `GET /resources`: what this host has, what of it may be booked, and what is. */
+export const agentResourcesSchema = z.object({
+  hostId: idSchema,
+  resources: z.record(
+    resourceClassSchema,
+    z.object({
+      total: z.number(),
+      reserved: z.number(),
+      overcommit: z.number(),
+      capacity: z.number(),
+      limit: z.number(),
+      allocated: z.number(),
+      available: z.number(),
+      /** What the machine really uses; null where it is not known. */
+      used: z.number().nullable(),
+      source: z.enum(['detected', 'configured']),
+      unit: z.string(),
+    }),
+  ),
+});
+export type AgentResourcesBody = z.infer<typeof agentResourcesSchema>;
+
+/** Longest pretended start or stop. */
+const PRETENDED_MS_MAX = 3_600_000;
+
+const pretendedMsSchema = z.int().min(0).max(PRETENDED_MS_MAX);
+const timesSchema = z.int().min(0).max(1_000_000);
+
+/** `GET /v1/driver`: how the simulated driver behaves. */
+export const driverSettingsSchema = z.strictObject({
+  /** How long a VM takes to boot. */
+  bootMs: pretendedMsSchema,
+  /** How long a VM takes to stop or to be removed. */
+  stopMs: pretendedMsSchema,
+  /** How many of the next creates end `failed`. */
+  failNextCreates: timesSchema,
+  /** How many of the next starts end `failed`. */
+  failNextStarts: timesSchema,
+  /** Calls are not answered until this is false again. */
+  hang: z.boolean(),
+  /** Every claim is refused, whatever room there is. */
+  refuseClaims: z.boolean(),
+});
+export type DriverSettingsBody = z.infer<typeof driverSettingsSchema>;
+
+/** `PATCH /v1/driver`: what is to change from now on. */
+export const driverPatchSchema = driverSettingsSchema.partial();
+export type DriverPatchBody = z.infer<typeof driverPatchSchema>;
+
+/** An agent's own note of one VM on its disk, read again after a restart. */
+export const vmNoteSchema = z.strictObject({
+  format: z.literal(1),
+  id: idSchema,
+  /** The newest assignment ever seen for this VM; kept when the VM is gone. */
+  assignment: assignmentSchema,
+  vm: z
+    .strictObject({
+      name: nameSchema,
+      resources: resourcesSchema,
+      image: imageSchema.nullable(),
+      state: z.enum(AGENT_VM_STATES),
+      reason: z.strictObject({ code: z.string(), detail: z.string() }).nullable(),
+      /** Milliseconds since 1970. */
+      stateSince: z.number(),
+      removing: z.boolean(),
+    })
+    .nullable(),
+});
+export type VmNote = z.infer<typeof vmNoteSchema>;

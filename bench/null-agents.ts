@@ -1,0 +1,75 @@
+/**
+ * Agents that answer at once and run nothing, so that a benchmark measures the control plane and
+ * not the disks of hosts. One process, one loopback address per host. Usage: null-agents COUNT PORT
+ */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+
+const count = Number(process.argv[2]);
+const port = Number(process.argv[3]);
+
+/** 127.1.0.1, 127.1.0.2, … */
+export const addressOf = (index: number): string =>
+  `127.1.${Math.floor(index / 250).toString()}.${((index % 250) + 1).toString()}`;
+
+export const TOTALS = {
+  cpu: { total: 64, source: 'configured' as const },
+  memory: { total: 262_144, source: 'configured' as const },
+  disk: { total: 4_194_304, source: 'configured' as const },
+};
+
+function answer(request: IncomingMessage, response: ServerResponse, hostId: string): void {
+  const chunks: Buffer[] = [];
+  request.on('data', (chunk: Buffer) => chunks.push(chunk));
+  request.on('end', () => {
+    const [, , noun, id = ''] = (request.url ?? '').split(/[/?]/);
+    response.setHeader('content-type', 'application/json');
+    if (noun === 'status') {
+      response.end(
+        JSON.stringify({
+          hostId,
+          version: 'null',
+          bootId: 'null',
+          uptimeS: 1,
+          load: [0, 0, 0],
+          totals: TOTALS,
+          used: {},
+          allocated: {},
+          driver: 'null',
+          vms: [],
+        }),
+      );
+      return;
+    }
+    if (request.method === 'DELETE') {
+      response.end('{"gone":true}');
+      return;
+    }
+    const order = JSON.parse(Buffer.concat(chunks).toString()) as {
+      readonly assignment: number;
+      readonly resources: Record<string, number>;
+    };
+    response.end(
+      JSON.stringify({
+        id,
+        assignment: order.assignment,
+        state: 'running',
+        resources: order.resources,
+        reason: null,
+      }),
+    );
+  });
+}
+
+export const hostIdOf = (index: number): string => `bench-${index.toString()}`;
+
+if (Number.isInteger(count) && Number.isInteger(port)) {
+  let open = 0;
+  for (let index = 0; index < count; index += 1) {
+    createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
+      answer(request, response, hostIdOf(index));
+    }).listen(port, addressOf(index), () => {
+      open += 1;
+      if (open === count) process.send?.('ready');
+    });
+  }
+}

@@ -1,0 +1,246 @@
+/**
+ * One host's agent, put together: identity, machine, VM store, driver, server, joining. It obeys
+ * the control plane and never decides by itself which VM runs here.
+ */
+import type { Server } from 'node:http';
+import os from 'node:os';
+import { join } from 'node:path';
+import { capacityOf, inventoryOf, limitOf, type CapacityPolicy } from '../model/inventory.js';
+import { NAME_PATTERN } from '../model/ids.js';
+import type { Clock, Log } from '../model/ports.js';
+import { unitOf, type Resources } from '../model/resources.js';
+import type { AgentResourcesBody, AgentStatusBody } from '../wire/agent.js';
+import type { JoinHostBody } from '../wire/hosts.js';
+import { sumOfHeld } from './claims.js';
+import { configuredMachine, realMachine, type Measure } from './discovery.js';
+import type { Driver } from './drivers/driver.js';
+import { loadIdentity, readBootId, type Identity } from './identity.js';
+import { createJoiner, type BackoffLimits, type Joiner } from './join.js';
+import { createAgentApp, listen, portOf, stopListening } from './server.js';
+import { VmKeeper } from './vm-keeper.js';
+import { openVmStore } from './vm-store.js';
+
+export interface AgentOptions {
+  /** Where identity and VM records are kept; no two agents may share one. */
+  readonly dataDir: string;
+  /** Address to listen on. */
+  readonly bind: string;
+  /** 0 takes any free port. */
+  readonly port: number;
+  /** Base URL under which the control plane reaches this agent; from bind and port when absent. */
+  readonly advertiseAddress?: string | undefined;
+  /** The machine's own name when absent. */
+  readonly name?: string | undefined;
+  readonly zone: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Base URL, without a trailing slash. */
+  readonly controlPlaneUrl: string;
+  readonly joinToken: string;
+  readonly driver: Driver;
+  readonly capacityPolicy: CapacityPolicy;
+  /** What a simulated host pretends to have; the machine is measured when absent. */
+  readonly configuredTotals?: Resources | undefined;
+  readonly version?: string | undefined;
+  /** Joins again after this long without a poll. */
+  readonly rejoinAfterMs?: number | undefined;
+  readonly joinBackoff?: BackoffLimits | undefined;
+  readonly log: Log;
+  readonly clock: Clock;
+  random(): number;
+}
+
+export interface Agent {
+  /** Known once started. */
+  readonly hostId: string;
+  readonly name: string;
+  /** Base URL under which the control plane reaches it; known once started. */
+  readonly address: string;
+  readonly credential: string;
+  /** Resolves at the first join that succeeds. */
+  readonly joined: Promise<void>;
+  /** Takes up its VMs, listens, and begins to join; does not wait for the control plane. */
+  start(): Promise<void>;
+  /** Finishes what is under way; VMs stay as they are. */
+  stop(): Promise<void>;
+}
+
+/** Three polls of 30 s. */
+const REJOIN_AFTER_MS = 90_000;
+/** Shorter than the control plane waits for an answer. */
+const REMOVAL_WAIT_MS = 2_000;
+const STOP_GRACE_MS = 5_000;
+const UNRELEASED = 'unreleased';
+
+interface Running {
+  readonly identity: Identity;
+  readonly address: string;
+  readonly keeper: VmKeeper;
+  readonly server: Server;
+  readonly joiner: Joiner;
+}
+
+export function createAgent(options: AgentOptions): Agent {
+  const name = options.name ?? hostName(os.hostname());
+  let running: Running | null = null;
+  let announce = (): void => undefined;
+  const joined = new Promise<void>((resolve) => {
+    announce = resolve;
+  });
+  const started = (): Running => {
+    if (running === null) throw new Error('the agent is not running');
+    return running;
+  };
+  return {
+    name,
+    joined,
+    get hostId() {
+      return started().identity.hostId;
+    },
+    get credential() {
+      return started().identity.credential;
+    },
+    get address() {
+      return started().address;
+    },
+    async start() {
+      running = await startAgent(options, name);
+      void running.joiner.joined.then(announce);
+      running.joiner.start();
+    },
+    async stop() {
+      if (running === null) return;
+      const { joiner, server, keeper } = running;
+      running = null;
+      await joiner.stop();
+      await stopListening(server, STOP_GRACE_MS);
+      await keeper.close();
+    },
+  };
+}
+
+async function startAgent(options: AgentOptions, name: string): Promise<Running> {
+  const { dataDir, driver, clock, capacityPolicy: policy, version = UNRELEASED } = options;
+  const identity = await loadIdentity(dataDir);
+  const log = options.log.child({ host: name, hostId: identity.hostId });
+  const measure =
+    options.configuredTotals === undefined
+      ? realMachine(dataDir)
+      : configuredMachine(options.configuredTotals);
+  // A machine that cannot be measured must not join: better now than at the first poll.
+  await measure();
+  const bootId = await readBootId();
+  const store = await openVmStore(join(dataDir, 'vms'), log);
+  const removalWaitMs = REMOVAL_WAIT_MS;
+  const keeper = new VmKeeper({ store, driver, measure, policy, clock, log, removalWaitMs });
+  await keeper.open();
+  const status = async (): Promise<AgentStatusBody> => {
+    await driver.check();
+    return {
+      ...(await statusOf(keeper, measure)),
+      ...identityOf(identity, version, bootId, driver),
+    };
+  };
+  const app = createAgentApp({
+    credential: identity.credential,
+    keeper,
+    driver,
+    log,
+    status,
+    resources: () => resourcesOf(identity.hostId, keeper, measure, policy),
+    polled: () => {
+      joiner.polled();
+    },
+  });
+  const server = await listen(app, options.bind, options.port).catch(async (error: unknown) => {
+    await keeper.close();
+    throw error;
+  });
+  const address = options.advertiseAddress ?? addressOf(options.bind, portOf(server));
+  const joiner = createJoiner({
+    controlPlaneUrl: options.controlPlaneUrl,
+    joinToken: options.joinToken,
+    rejoinAfterMs: options.rejoinAfterMs ?? REJOIN_AFTER_MS,
+    backoff: options.joinBackoff,
+    clock,
+    log,
+    random: () => options.random(),
+    body: async (): Promise<JoinHostBody> => ({
+      id: identity.hostId,
+      name,
+      address,
+      credential: identity.credential,
+      zone: options.zone,
+      labels: { ...options.labels },
+      totals: (await measure()).totals,
+      agent: { version, bootId },
+    }),
+  });
+  log.info('the agent listens', { address, vms: keeper.list().length });
+  return { identity, address, keeper, server, joiner };
+}
+
+const identityOf = ({ hostId }: Identity, version: string, bootId: string, driver: Driver) => ({
+  hostId,
+  version,
+  bootId,
+  driver: driver.name,
+});
+
+async function statusOf(keeper: VmKeeper, measure: Measure) {
+  const { totals, used, uptimeS, load } = await measure();
+  return {
+    totals,
+    used,
+    uptimeS,
+    load: [...load] as [number, number, number],
+    allocated: sumOfHeld(keeper.held()),
+    vms: keeper.list().map((vm) => ({ ...vm })),
+  };
+}
+
+async function resourcesOf(
+  hostId: string,
+  keeper: VmKeeper,
+  measure: Measure,
+  policy: CapacityPolicy,
+): Promise<AgentResourcesBody> {
+  const { totals, used } = await measure();
+  const allocated = sumOfHeld(keeper.held());
+  const entries = Object.entries(inventoryOf(totals, policy)).map(([resource, entry]) => {
+    const limit = limitOf(entry);
+    const booked = allocated[resource] ?? 0;
+    return [
+      resource,
+      {
+        ...entry,
+        capacity: capacityOf(entry),
+        limit,
+        allocated: booked,
+        available: Math.max(0, limit - booked),
+        used: used[resource] ?? null,
+        unit: unitOf(resource),
+      },
+    ] as const;
+  });
+  return { hostId, resources: Object.fromEntries(entries) };
+}
+
+/** A name for this host from that of its machine: what does not belong in one becomes `-`. */
+export function hostName(machineName: string): string {
+  const cleaned = machineName
+    .replaceAll(/[^A-Za-z0-9._-]/g, '-')
+    .replace(/^[^A-Za-z0-9]+/, '')
+    .slice(0, 63)
+    .replace(/[^A-Za-z0-9]+$/, '');
+  return NAME_PATTERN.test(cleaned) ? cleaned : 'host';
+}
+
+/** Where others reach a server: one that listens everywhere is reached at a real address. */
+function addressOf(bind: string, port: number): string {
+  const isEverywhere = bind === '0.0.0.0' || bind === '::';
+  const outward = Object.values(os.networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .find(({ internal, family }) => !internal && family === 'IPv4')?.address;
+  const host = isEverywhere ? (outward ?? '127.0.0.1') : bind;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port.toString()}`;
+}

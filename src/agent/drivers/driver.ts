@@ -1,0 +1,45 @@
+/**
+ * What an agent needs of a hypervisor. The agent decides whether an order is obeyed and remembers
+ * it; a driver only makes it so. All methods may be repeated without harm, and the agent never runs
+ * two of them at once for one VM.
+ */
+import type { AgentVmState } from '../../model/agent-report.js';
+import type { Reason } from '../../model/vm.js';
+import type { DriverPatchBody, DriverSettingsBody } from '../../wire/agent.js';
+import type { VmRecord } from '../vm-store.js';
+
+/** How a VM is, as the driver sees it. */
+export interface Observation {
+  readonly state: AgentVmState;
+  readonly reason: Reason | null;
+  /** Since when, in milliseconds since 1970. */
+  readonly since: number;
+}
+
+export interface Driver {
+  readonly name: string;
+  /** Called once, first. `changed` is told of each VM that should be inspected anew. */
+  open(changed: (vmId: string) => void): void;
+  /** Exercises the way that every order goes: awaited before each order and each report. */
+  check(): Promise<void>;
+  /** Whether new VMs may be claimed at all, whatever room there is. */
+  admits(): boolean;
+  /** Takes up a VM that was recorded before this process started, and goes on with it. */
+  resume(vm: VmRecord): Promise<Observation>;
+  inspect(vm: VmRecord): Promise<Observation>;
+  /** Makes what is missing of a VM and boots it; a disk that is there is never overwritten. */
+  create(vm: VmRecord): Promise<Observation>;
+  start(vm: VmRecord): Promise<Observation>;
+  stop(vm: VmRecord): Promise<Observation>;
+  /** Resolves once nothing of the VM is left. */
+  remove(vm: VmRecord): Promise<void>;
+  /** Lets go of timers and connections; VMs stay as they are. */
+  close(): Promise<void>;
+  /** Only a driver that pretends can be told how to behave. */
+  readonly settings?: DriverSettings;
+}
+
+export interface DriverSettings {
+  read(): DriverSettingsBody;
+  change(patch: DriverPatchBody): void;
+}

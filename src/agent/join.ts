@@ -1,0 +1,149 @@
+/**
+ * How an agent makes itself known: it joins at its start, and again whenever nobody has asked for
+ * its status for a while. So a control plane that forgot it, or has an old address of it, learns of
+ * it without anybody's help. Tries for ever.
+ */
+import type { Clock, Log } from '../model/ports.js';
+import { fullJitterMs } from '../std/backoff.js';
+import type { JoinHostBody } from '../wire/hosts.js';
+import { problemSchema } from '../wire/problem.js';
+
+export interface JoinerOptions {
+  readonly controlPlaneUrl: string;
+  readonly joinToken: string;
+  /** Measured anew for each try. */
+  body(): Promise<JoinHostBody>;
+  /** Joins again after this long without a poll. */
+  readonly rejoinAfterMs: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  random(): number;
+  /** Pauses between tries; shorter in tests. */
+  readonly backoff?: BackoffLimits | undefined;
+}
+
+export interface BackoffLimits {
+  readonly baseMs: number;
+  readonly maxMs: number;
+}
+
+export interface Joiner {
+  start(): void;
+  /** The control plane asked for the status. */
+  polled(): void;
+  /** Resolves at the first join that succeeds. */
+  readonly joined: Promise<void>;
+  stop(): Promise<void>;
+}
+
+const TRY_TIMEOUT_MS = 10_000;
+const DEFAULT_BACKOFF: BackoffLimits = { baseMs: 500, maxMs: 15_000 };
+
+/** How much slower than others a refusal is tried again that only somebody's hand can cure. */
+const REFUSED_FACTOR = 8;
+
+/** `refused`: the request itself is not liked, so trying it again soon is of little use. */
+type Outcome = 'joined' | 'later' | 'refused';
+
+export function createJoiner(options: JoinerOptions): Joiner {
+  const { clock, rejoinAfterMs, backoff = DEFAULT_BACKOFF } = options;
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  let polledAt = clock.monotonic();
+  let running = Promise.resolve();
+  let announce = (): void => undefined;
+  const joined = new Promise<void>((resolve) => {
+    announce = resolve;
+  });
+
+  const joinOnce = async (): Promise<void> => {
+    for (let tries = 0; !signal.aborted; tries += 1) {
+      const outcome = await tryToJoin(options, signal);
+      if (outcome === 'joined') {
+        announce();
+        return;
+      }
+      const factor = outcome === 'refused' ? REFUSED_FACTOR : 1;
+      const limits = { baseMs: backoff.baseMs * factor, maxMs: backoff.maxMs * factor };
+      await clock.sleep(fullJitterMs(tries, limits, options.random()), signal);
+    }
+  };
+
+  const run = async (): Promise<void> => {
+    while (!signal.aborted) {
+      await joinOnce();
+      polledAt = clock.monotonic();
+      let restMs = rejoinAfterMs;
+      while (restMs > 0 && !signal.aborted) {
+        await clock.sleep(restMs, signal);
+        restMs = polledAt + rejoinAfterMs - clock.monotonic();
+      }
+      if (!signal.aborted) options.log.warn('nobody asks for this host any more; joining again');
+    }
+  };
+
+  return {
+    joined,
+    start() {
+      running = run();
+    },
+    polled() {
+      polledAt = clock.monotonic();
+    },
+    async stop() {
+      stopping.abort();
+      await running;
+    },
+  };
+}
+
+async function tryToJoin(options: JoinerOptions, stopping: AbortSignal): Promise<Outcome> {
+  const { log, controlPlaneUrl } = options;
+  try {
+    const body = await options.body();
+    const response = await fetch(`${controlPlaneUrl}/v1/hosts`, {
+      method: 'POST',
+      headers: {
+        authorization: `Bearer ${options.joinToken}`,
+        'content-type': 'application/json',
+      },
+      body: JSON.stringify(body),
+      // The token is for this address only.
+      redirect: 'error',
+      signal: AbortSignal.any([stopping, AbortSignal.timeout(TRY_TIMEOUT_MS)]),
+    });
+    return outcomeOf(response.status, await answerOf(response), body.id, log);
+  } catch (error) {
+    if (!stopping.aborted) log.warn('the control plane cannot be reached', { error });
+    return 'later';
+  }
+}
+
+function outcomeOf(status: number, answer: unknown, hostId: string, log: Log): Outcome {
+  if (status >= 200 && status < 300 && isHost(answer, hostId)) {
+    log.info('joined', { hostId });
+    return 'joined';
+  }
+  const problem = problemSchema.safeParse(answer);
+  const fields = problem.success
+    ? { status, code: problem.data.code, detail: problem.data.detail }
+    : { status };
+  const passes = status < 400 || status >= 500 || [401, 409, 429].includes(status);
+  if (passes) log.warn('the control plane did not let this host join', fields);
+  else
+    log.error('the control plane refuses this host', { ...fields, errors: problem.data?.errors });
+  return passes ? 'later' : 'refused';
+}
+
+/** A web page with status 200 is not a control plane. */
+const isHost = (answer: unknown, hostId: string): boolean =>
+  typeof answer === 'object' && answer !== null && 'id' in answer && answer.id === hostId;
+
+async function answerOf(response: Response): Promise<unknown> {
+  const text = await response.text();
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,165 @@
+/** The agent's HTTP interface: which call does what. The rules of all calls are in http-rules.ts. */
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import express, { type Express, type Request, type RequestHandler } from 'express';
+import { DomainError } from '../model/errors.js';
+import type { Log } from '../model/ports.js';
+import type { AgentResourcesBody, AgentStatusBody } from '../wire/agent.js';
+import {
+  assignmentBodySchema,
+  assignmentQuerySchema,
+  driverPatchSchema,
+  ensureVmSchema,
+  vmParamsSchema,
+} from '../wire/agent.js';
+import type { Driver } from './drivers/driver.js';
+import { jsonBody, plainHeaders, problems, requireBearer, valid } from './http-rules.js';
+import type { VmKeeper } from './vm-keeper.js';
+
+export interface AgentAppOptions {
+  readonly credential: string;
+  readonly keeper: VmKeeper;
+  readonly driver: Driver;
+  readonly log: Log;
+  status(): Promise<AgentStatusBody>;
+  resources(): Promise<AgentResourcesBody>;
+  /** Told whenever the control plane asked for the status. */
+  polled(): void;
+}
+
+type Method = 'get' | 'put' | 'patch' | 'post' | 'delete';
+type Answer = (request: Request) => unknown;
+type Routes = Readonly<Record<string, Readonly<Partial<Record<Method, Answer>>>>>;
+
+export function createAgentApp(options: AgentAppOptions): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.use(plainHeaders);
+  app.get('/healthz', (_request, response) => {
+    response.json({ ok: true });
+  });
+  app.use(requireBearer(options.credential), ...jsonBody);
+  for (const [path, answers] of Object.entries({ ...vmRoutes(options), ...hostRoutes(options) })) {
+    mount(app, path, answers);
+  }
+  app.use((request) => {
+    throw new DomainError('not_found', `There is no ${request.path} here.`);
+  });
+  app.use(problems(options.log));
+  return app;
+}
+
+function vmRoutes({ keeper }: AgentAppOptions): Routes {
+  const vmId = (request: Request) => valid(vmParamsSchema, request.params).id;
+  const assignmentIn = (body: unknown) => valid(assignmentBodySchema, body).assignment;
+  return {
+    '/v1/vms': { get: () => ({ items: keeper.list() }) },
+    '/v1/vms/:id': {
+      get: (request) => keeper.get(vmId(request)),
+      put: (request) => keeper.ensure(vmId(request), valid(ensureVmSchema, request.body)),
+      delete: async (request) => {
+        const { assignment } = valid(assignmentQuerySchema, request.query);
+        return { gone: await keeper.remove(vmId(request), assignment) };
+      },
+    },
+    '/v1/vms/:id/start': {
+      post: (request) => keeper.start(vmId(request), assignmentIn(request.body)),
+    },
+    '/v1/vms/:id/stop': {
+      post: (request) => keeper.stop(vmId(request), assignmentIn(request.body)),
+    },
+  };
+}
+
+function hostRoutes(options: AgentAppOptions): Routes {
+  const settings = () => {
+    if (options.driver.settings !== undefined) return options.driver.settings;
+    throw new DomainError(
+      'not_found',
+      `This agent runs the ${options.driver.name} driver; only the simulated driver has settings.`,
+    );
+  };
+  return {
+    '/v1/status': {
+      get: () => {
+        options.polled();
+        return options.status();
+      },
+    },
+    '/resources': { get: () => options.resources() },
+    '/v1/driver': {
+      get: () => settings().read(),
+      patch: (request) => {
+        settings().change(valid(driverPatchSchema, request.body));
+        return settings().read();
+      },
+    },
+  };
+}
+
+function mount(app: Express, path: string, answers: Routes[string]): void {
+  const route = app.route(path);
+  const methods = Object.entries(answers) as [Method, Answer][];
+  for (const [method, answer] of methods) route[method](answering(answer));
+  const allowed = methods.map(([method]) => method.toUpperCase()).join(', ');
+  route.all((request, response) => {
+    response.set('Allow', allowed);
+    throw new DomainError(
+      'method_not_allowed',
+      `${request.method} is not allowed here; ${allowed} is.`,
+    );
+  });
+}
+
+const answering =
+  (answer: Answer): RequestHandler =>
+  async (request, response) => {
+    response.json(await answer(request));
+  };
+
+/** Limits of one connection, in milliseconds. */
+const HEADERS_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 30_000;
+/** Longer than two polls are apart, so that the control plane's connections stay open. */
+const KEEP_ALIVE_TIMEOUT_MS = 75_000;
+
+const SWEEP_MS = 20;
+
+/** Begins to listen. @throws Error when the port is taken */
+export async function listen(app: Express, bind: string, port: number): Promise<Server> {
+  const server = createServer(
+    { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS },
+    app,
+  );
+  server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, bind, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+  return server;
+}
+
+export const portOf = (server: Server): number => (server.address() as AddressInfo).port;
+
+/** Takes no new calls, lets those under way finish, and cuts off what takes longer than `graceMs`. */
+export async function stopListening(server: Server, graceMs: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => {
+    server.close(() => {
+      resolve();
+    });
+  });
+  // A connection that is kept alive after its last answer would hold the server open.
+  const sweep = setInterval(() => {
+    server.closeIdleConnections();
+  }, SWEEP_MS);
+  const cut = setTimeout(() => {
+    server.closeAllConnections();
+  }, graceMs);
+  await closed;
+  clearTimeout(cut);
+  clearInterval(sweep);
+}

@@ -1,0 +1,308 @@
+/**
+ * Carries orders out: is it new enough, is there room, write it down, have the driver do it, write
+ * down what came of it. In that order, so that a crash between any two steps is healed by repeating
+ * the order, and an order that was ever obeyed is never followed by an older one (I9).
+ */
+import type { AgentVm } from '../model/agent-report.js';
+import type { CapacityPolicy } from '../model/inventory.js';
+import { DomainError, hasCode } from '../model/errors.js';
+import type { Clock, Log } from '../model/ports.js';
+import { withoutZeros, type Resources } from '../model/resources.js';
+import type { EnsureVmBody } from '../wire/agent.js';
+import { bookableOf, claimShortfalls } from './claims.js';
+import type { Measure } from './discovery.js';
+import type { Driver, Observation } from './drivers/driver.js';
+import { createVmQueue } from './vm-queue.js';
+import type { VmRecord, VmStore } from './vm-store.js';
+
+export interface VmKeeperOptions {
+  readonly store: VmStore;
+  readonly driver: Driver;
+  readonly measure: Measure;
+  readonly policy: CapacityPolicy;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** How long an answer waits for a removal before it says "not yet". */
+  readonly removalWaitMs: number;
+}
+
+export class VmKeeper {
+  readonly #options: VmKeeperOptions;
+  readonly #queue = createVmQueue();
+  /** Claims that are granted but not yet on disk; they count like those that are. */
+  readonly #granted = new Map<string, Resources>();
+  readonly #removals = new Map<string, Promise<void>>();
+
+  constructor(options: VmKeeperOptions) {
+    this.#options = options;
+  }
+
+  /** Takes up what was here before this process started. */
+  async open(): Promise<void> {
+    const { driver, store } = this.#options;
+    driver.open((vmId) => {
+      this.#inBackground(
+        'inspect',
+        vmId,
+        this.#queue.run(vmId, () => this.#refresh(vmId)),
+      );
+    });
+    for (const vm of store.vms()) {
+      if (vm.removing) this.#inBackground('remove', vm.id, this.#removal(vm.id));
+      else await this.#note(vm, await driver.resume(vm));
+    }
+  }
+
+  /** Lets go of the driver and waits for what is being written. */
+  async close(): Promise<void> {
+    await this.#options.driver.close();
+    await Promise.allSettled(this.#removals.values());
+    await this.#queue.idle();
+  }
+
+  list(): readonly AgentVm[] {
+    return this.#options.store.vms().map(reportOf);
+  }
+
+  /** @throws DomainError `not_found` */
+  get(id: string): AgentVm {
+    return reportOf(this.#present(id));
+  }
+
+  /** What every VM here holds, one under removal too: only proven absence frees anything. */
+  held(): ReadonlyMap<string, Resources> {
+    const held = new Map(this.#options.store.vms().map((vm) => [vm.id, vm.resources]));
+    for (const [id, resources] of this.#granted) held.set(id, resources);
+    return held;
+  }
+
+  /**
+   * "Have this VM." A repeat tells how it is; a newer assignment takes a VM over that is there.
+   * @throws DomainError `stale_assignment`, `claim_refused`, `state_conflict`
+   */
+  async ensure(id: string, order: EnsureVmBody): Promise<AgentVm> {
+    const { driver, store } = this.#options;
+    await driver.check();
+    // A VM that is on its way out must be gone before a newer order can have it again.
+    if (store.vm(id)?.removing === true && order.assignment > store.newestAssignment(id)) {
+      await this.#removedInTime(id);
+    }
+    return this.#queue.run(id, async () => {
+      this.#refuseStale(id, order.assignment);
+      const present = store.vm(id);
+      const isRepeat = order.assignment === store.newestAssignment(id);
+      if (isRepeat && (present === null || present.removing)) {
+        throw stale(id, order.assignment, 'It was removed under this same assignment.');
+      }
+      if (present === null) return this.#create(id, order);
+      this.#refuseRemoving(present);
+      return isRepeat ? reportOf(sameOrder(present, order)) : this.#takeOver(present, order);
+    });
+  }
+
+  /** @throws DomainError `not_found`, `stale_assignment`, `state_conflict` */
+  start(id: string, assignment: number): Promise<AgentVm> {
+    return this.#change(id, assignment, (vm) =>
+      vm.state === 'stopped' || vm.state === 'stopping' || vm.state === 'failed'
+        ? this.#options.driver.start(vm)
+        : null,
+    );
+  }
+
+  /** @throws DomainError `not_found`, `stale_assignment`, `state_conflict` */
+  stop(id: string, assignment: number): Promise<AgentVm> {
+    return this.#change(id, assignment, (vm) =>
+      vm.state === 'running' || vm.state === 'starting' || vm.state === 'creating'
+        ? this.#options.driver.stop(vm)
+        : null,
+    );
+  }
+
+  /**
+   * "Have this VM no more", also if it was never here: then an order that is still on its way
+   * cannot bring it.
+   * @returns true when nothing is left of it, false while it is being removed
+   * @throws DomainError `stale_assignment`
+   */
+  async remove(id: string, assignment: number): Promise<boolean> {
+    const { driver, store } = this.#options;
+    await driver.check();
+    const isGone = await this.#queue.run(id, async () => {
+      this.#refuseStale(id, assignment);
+      const vm = store.vm(id);
+      if (vm === null) {
+        if (assignment > store.newestAssignment(id)) await store.bury(id, assignment);
+        return true;
+      }
+      if (!vm.removing || assignment > vm.assignment) {
+        await store.save({ ...vm, assignment, removing: true });
+      }
+      return false;
+    });
+    return isGone || this.#removedInTime(id);
+  }
+
+  async #create(id: string, order: EnsureVmBody): Promise<AgentVm> {
+    const vm: VmRecord = {
+      id,
+      ...order,
+      state: 'creating',
+      reason: null,
+      stateSince: this.#options.clock.now(),
+      removing: false,
+    };
+    await this.#claim(vm);
+    return this.#note(vm, await this.#options.driver.create(vm));
+  }
+
+  /** A newer assignment of a VM that is here. One that failed is tried once more. */
+  async #takeOver(present: VmRecord, order: EnsureVmBody): Promise<AgentVm> {
+    const vm: VmRecord = { ...present, ...order };
+    await this.#claim(vm);
+    if (vm.state !== 'failed') return reportOf(vm);
+    return this.#note(vm, await this.#options.driver.create(vm));
+  }
+
+  /** Takes room for a VM and writes it down. @throws DomainError `claim_refused` */
+  async #claim(vm: VmRecord): Promise<void> {
+    const { measure, policy, driver, store } = this.#options;
+    const limits = bookableOf((await measure()).totals, policy);
+    // From here to the grant nothing is awaited, so that two claims cannot take the same room.
+    const short = driver.admits()
+      ? claimShortfalls(limits, this.held(), vm.id, vm.resources)
+      : Object.entries(vm.resources).map(([resource, requested]) => ({
+          resource,
+          requested,
+          available: 0,
+          limit: limits[resource] ?? 0,
+        }));
+    if (short.length > 0) {
+      throw new DomainError('claim_refused', 'This host has not enough room for the VM.', {
+        extra: { shortfalls: short },
+      });
+    }
+    this.#granted.set(vm.id, vm.resources);
+    try {
+      await store.save(vm);
+    } finally {
+      this.#granted.delete(vm.id);
+    }
+  }
+
+  async #change(
+    id: string,
+    assignment: number,
+    act: (vm: VmRecord) => Promise<Observation> | null,
+  ): Promise<AgentVm> {
+    await this.#options.driver.check();
+    return this.#queue.run(id, async () => {
+      this.#refuseStale(id, assignment);
+      const present = this.#present(id);
+      this.#refuseRemoving(present);
+      const vm = { ...present, assignment };
+      if (assignment > present.assignment) await this.#options.store.save(vm);
+      const observation = await act(vm);
+      return observation === null ? reportOf(vm) : this.#note(vm, observation);
+    });
+  }
+
+  /** Writes down what the driver sees, if it is news. */
+  async #note(vm: VmRecord, seen: Observation): Promise<AgentVm> {
+    const news = { ...vm, state: seen.state, reason: seen.reason, stateSince: seen.since };
+    const isNews = vm.state !== seen.state || vm.stateSince !== seen.since;
+    if (isNews) await this.#options.store.save(news);
+    return reportOf(news);
+  }
+
+  async #refresh(id: string): Promise<void> {
+    const vm = this.#options.store.vm(id);
+    if (vm === null || vm.removing) return;
+    await this.#note(vm, await this.#options.driver.inspect(vm));
+  }
+
+  /** The removal that is under way, or a new one; several callers share it. */
+  #removal(id: string): Promise<void> {
+    const underWay = this.#removals.get(id);
+    if (underWay !== undefined) return underWay;
+    const removal = this.#removeNow(id).finally(() => this.#removals.delete(id));
+    this.#removals.set(id, removal);
+    return removal;
+  }
+
+  /** Outside the queue, for it may take long: nothing else is done to a VM under removal. */
+  async #removeNow(id: string): Promise<void> {
+    const { driver, store } = this.#options;
+    const vm = store.vm(id);
+    if (vm?.removing !== true) return;
+    await driver.remove(vm);
+    await this.#queue.run(id, () => store.bury(id, store.newestAssignment(id)));
+  }
+
+  /** Waits for a removal, but no longer than an answer may take. */
+  async #removedInTime(id: string): Promise<boolean> {
+    const { clock, removalWaitMs } = this.#options;
+    const enough = new AbortController();
+    const removal = this.#removal(id);
+    try {
+      return await Promise.race([
+        removal.then(() => true),
+        clock.sleep(removalWaitMs, enough.signal).then(() => false),
+      ]);
+    } finally {
+      enough.abort();
+      this.#inBackground('remove', id, removal);
+    }
+  }
+
+  #present(id: string): VmRecord {
+    const vm = this.#options.store.vm(id);
+    if (vm === null) throw new DomainError('not_found', `This host has no VM ${id}.`);
+    return vm;
+  }
+
+  #refuseStale(id: string, assignment: number): void {
+    const newest = this.#options.store.newestAssignment(id);
+    if (assignment < newest) throw stale(id, newest, 'A newer assignment was seen.');
+  }
+
+  #refuseRemoving(vm: VmRecord): void {
+    if (!vm.removing) return;
+    throw new DomainError('state_conflict', `VM ${vm.id} is still being removed from this host.`);
+  }
+
+  #inBackground(what: string, vmId: string, work: Promise<unknown>): void {
+    work.catch((error: unknown) => {
+      if (hasCode(error, 'shutting_down')) return;
+      this.#options.log.error('work on a VM failed; it is done again at the next order', {
+        what,
+        vmId,
+        error,
+      });
+    });
+  }
+}
+
+/** The API's word for a VM; one that is being removed is on its way down. */
+const reportOf = (vm: VmRecord): AgentVm => ({
+  id: vm.id,
+  assignment: vm.assignment,
+  state: vm.removing ? 'stopping' : vm.state,
+  resources: vm.resources,
+  reason: vm.reason,
+});
+
+const stale = (id: string, newest: number, detail: string) =>
+  new DomainError('stale_assignment', `The order for VM ${id} is out of date. ${detail}`, {
+    extra: { newest },
+  });
+
+/** One assignment means one order: what differs under the same number is a mistake of the caller. */
+function sameOrder(vm: VmRecord, order: EnsureVmBody): VmRecord {
+  const plain = (resources: Resources) =>
+    JSON.stringify(Object.entries(withoutZeros(resources)).sort(([a], [b]) => (a < b ? -1 : 1)));
+  if (plain(vm.resources) === plain(order.resources)) return vm;
+  throw new DomainError(
+    'state_conflict',
+    `VM ${vm.id} was claimed under this assignment with other resources.`,
+  );
+}

@@ -1,0 +1,93 @@
+/** `berth up`: everything on one machine, with what is missing filled in. */
+import { join } from 'node:path';
+import type { Log } from '../model/ports.js';
+import { systemClock } from '../std/clock.js';
+import { adminTokenFile, keepAdminToken } from './admin-token.js';
+import { startAgent, startSimulatedHosts } from './agent.js';
+import type { Config, Environment } from './config.js';
+import { startControlPlane } from './control-plane.js';
+import { ensureRedis } from './embedded-redis.js';
+import type { ShutDown } from './shut-down.js';
+import { nextSteps } from './next-steps.js';
+
+/** How long the hosts may take to be seen up before we say so. */
+const HOSTS_UP_MS = 20_000;
+const ASK_EVERY_MS = 100;
+
+export interface UpInputs {
+  readonly config: Config;
+  readonly env: Environment;
+  readonly log: Log;
+  /** Simulated hosts beside this machine's. */
+  readonly hosts: number;
+  readonly print: (text: string) => void;
+}
+
+/** Starts everything and prints what to try next. */
+export async function startUp(inputs: UpInputs, shutDown: ShutDown): Promise<void> {
+  const { config, env, log, hosts, print } = inputs;
+  const adminToken = await keepAdminToken(config.dataDir, config.auth.adminToken);
+  const redis = await ensureRedis({ redisUrl: config.redis.url, dataDir: config.dataDir, log });
+  shutDown.add('redis', () => redis.stop());
+
+  const url = await startControlPlane(
+    {
+      config,
+      env,
+      log,
+      adminToken,
+      joinToken: config.auth.joinToken,
+      redisUrl: redis.url,
+      database:
+        config.database.url === undefined
+          ? { pgliteDir: join(config.dataDir, 'catalogue') }
+          : { databaseUrl: config.database.url },
+    },
+    shutDown,
+  );
+
+  const joining = {
+    config,
+    log,
+    controlPlaneUrl: url,
+    joinToken: config.auth.joinToken ?? adminToken,
+  };
+  const { hostId } = await startAgent({ ...joining, port: 0 }, shutDown);
+  const simulated = hosts === 0 ? [] : await startSimulatedHosts(hosts, joining, shutDown);
+  const missing = await waitUntilUp(url, adminToken, [hostId, ...simulated]);
+  if (missing > 0) log.warn('some hosts are not up yet', { missing });
+
+  print(
+    nextSteps({
+      url,
+      hosts: simulated.length + 1 - missing,
+      tokenFile: adminTokenFile(config.dataDir),
+      redis: redis.description,
+      catalogue:
+        config.database.url === undefined
+          ? `embedded, in ${join(config.dataDir, 'catalogue')} (one process; set DATABASE_URL for more)`
+          : 'PostgreSQL at DATABASE_URL',
+    }),
+  );
+}
+
+/** @returns how many of the hosts are not up when the time is over */
+async function waitUntilUp(
+  url: string,
+  token: string,
+  hostIds: readonly string[],
+): Promise<number> {
+  const until = systemClock.monotonic() + HOSTS_UP_MS;
+  const waiting = new Set(hostIds);
+  while (waiting.size > 0 && systemClock.monotonic() < until) {
+    for (const id of waiting) {
+      const answer = await fetch(`${url}/v1/hosts/${id}`, {
+        headers: { authorization: `Bearer ${token}` },
+      });
+      const host = (await answer.json()) as { readonly state?: string };
+      if (answer.ok && host.state === 'up') waiting.delete(id);
+    }
+    if (waiting.size > 0) await systemClock.sleep(ASK_EVERY_MS);
+  }
+  return waiting.size;
+}

@@ -1,0 +1,189 @@
+/**
+ * Calls to Berth's own host agents. An agent is not trusted to answer well: every answer is limited
+ * in time and size and checked, and what cannot be used counts as no answer (I11). Retrying is left
+ * to the callers, who know what they want by then.
+ */
+import { Agent as Connections, type Dispatcher } from 'undici';
+import type { AgentStatus, AgentVm } from '../model/agent-report.js';
+import { DomainError } from '../model/errors.js';
+import type { AgentContact, Agents, Log } from '../model/ports.js';
+import { agentStatusSchema, agentVmSchema, removalSchema } from '../wire/agent.js';
+import { refusalOf, saysUnknown } from './refusals.js';
+
+export interface NativeClientOptions {
+  readonly log: Log;
+  /** For a whole call, from connecting to the last byte. */
+  readonly deadlineMs?: number | undefined;
+  /** Connections to one host: a host that hangs must not take more than these. */
+  readonly connectionsPerHost?: number | undefined;
+}
+
+/** `Agents` over HTTP, with connections of its own. */
+export type NativeClient = Agents & { close(): Promise<void> };
+
+const DEADLINE_MS = 4_000;
+const CONNECTIONS_PER_HOST = 8;
+const ANSWER_BYTES_MAX = 4 * 1024 * 1024;
+/** Where an agent does not say how long it keeps a connection. */
+const KEEP_ALIVE_MS = 4_000;
+
+interface Call {
+  readonly method: Dispatcher.HttpMethod;
+  readonly path: string;
+  readonly body?: unknown;
+}
+
+interface Reply {
+  readonly status: number;
+  /** Parsed JSON; undefined when it is none. */
+  readonly json: unknown;
+}
+
+interface Schema<T> {
+  safeParse(value: unknown): { success: true; data: T } | { success: false; error: Error };
+}
+
+export function createAgents(options: NativeClientOptions): NativeClient {
+  const { log, deadlineMs = DEADLINE_MS } = options;
+  const connections = new Connections({
+    connections: options.connectionsPerHost ?? CONNECTIONS_PER_HOST,
+    pipelining: 1,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    connect: { timeout: deadlineMs },
+    headersTimeout: deadlineMs,
+    bodyTimeout: deadlineMs,
+    maxResponseSize: ANSWER_BYTES_MAX,
+  });
+
+  const send = async (contact: AgentContact, call: Call): Promise<Reply> => {
+    const signal = AbortSignal.timeout(deadlineMs);
+    try {
+      return await sendOnce(connections, contact, call, signal);
+    } catch (cause) {
+      // The agent may have closed an idle connection just as it was used. Every call is idempotent.
+      if (!isReset(cause)) throw cause;
+      return await sendOnce(connections, contact, call, signal);
+    }
+  };
+
+  /** The answer, if it is one. @throws DomainError for everything else */
+  const ask = async <T>(
+    contact: AgentContact,
+    call: Call,
+    schema: Schema<T>,
+    isRight: (answer: T) => boolean,
+  ): Promise<T> => {
+    const reply = await send(contact, call).catch((cause: unknown) => {
+      log.debug('an agent did not answer', { hostId: contact.hostId, ...call, body: null, cause });
+      throw unreachable(contact, `no answer: ${describe(cause)}`, cause);
+    });
+    if (reply.status >= 400 && reply.status < 500) {
+      throw refusalOf(contact, reply.status, reply.json) ?? unusable(contact, reply);
+    }
+    const parsed = reply.status === 200 ? schema.safeParse(reply.json) : null;
+    if (parsed?.success !== true || !isRight(parsed.data)) throw unusable(contact, reply);
+    return parsed.data;
+  };
+
+  /** As `ask`; null when the agent says that it has no such VM. */
+  const askForVm = (contact: AgentContact, vmId: string, assignment: number, verb: string) =>
+    ask(
+      contact,
+      { method: 'POST', path: `${pathOf(vmId)}/${verb}`, body: { assignment } },
+      agentVmSchema,
+      (vm) => vm.id === vmId && vm.assignment === assignment,
+    ).catch(nullIfUnknown);
+
+  return {
+    async status(contact): Promise<AgentStatus> {
+      const { hostId, version, bootId, totals, vms } = await ask(
+        contact,
+        { method: 'GET', path: '/v1/status' },
+        agentStatusSchema,
+        (answer) =>
+          answer.hostId === contact.hostId &&
+          new Set(answer.vms.map(({ id }) => id)).size === answer.vms.length,
+      );
+      return { hostId, version, bootId, totals, vms };
+    },
+    ensureVm(contact, { vmId, name, assignment, resources, image }): Promise<AgentVm> {
+      const body = { name, assignment, resources, image };
+      return ask(
+        contact,
+        { method: 'PUT', path: pathOf(vmId), body },
+        agentVmSchema,
+        (vm) => vm.id === vmId && vm.assignment === assignment,
+      );
+    },
+    startVm: (contact, vmId, assignment) => askForVm(contact, vmId, assignment, 'start'),
+    stopVm: (contact, vmId, assignment) => askForVm(contact, vmId, assignment, 'stop'),
+    async removeVm(contact, vmId, assignment): Promise<boolean> {
+      const path = `${pathOf(vmId)}?assignment=${assignment.toString()}`;
+      const answer = await ask(
+        contact,
+        { method: 'DELETE', path },
+        removalSchema,
+        () => true,
+      ).catch(nullIfUnknown);
+      return answer?.gone ?? true;
+    },
+    close: () => connections.close(),
+  };
+}
+
+const pathOf = (vmId: string): string => `/v1/vms/${encodeURIComponent(vmId)}`;
+
+async function sendOnce(
+  connections: Dispatcher,
+  contact: AgentContact,
+  call: Call,
+  signal: AbortSignal,
+): Promise<Reply> {
+  const hasBody = call.body !== undefined;
+  // Redirects are not followed: the credential is for this address only.
+  const { statusCode, body } = await connections.request({
+    origin: contact.address,
+    path: call.path,
+    method: call.method,
+    headers: {
+      authorization: `Bearer ${contact.credential}`,
+      accept: 'application/json',
+      ...(hasBody ? { 'content-type': 'application/json' } : {}),
+    },
+    body: hasBody ? JSON.stringify(call.body) : null,
+    signal,
+  });
+  return { status: statusCode, json: parsed(await body.text()) };
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+const RESET_CODES: readonly unknown[] = ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'];
+
+const isReset = (cause: unknown): boolean =>
+  cause instanceof Error && 'code' in cause && RESET_CODES.includes(cause.code);
+
+const describe = (cause: unknown): string =>
+  cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
+
+function nullIfUnknown(error: unknown): null {
+  if (saysUnknown(error)) return null;
+  throw error;
+}
+
+const unusable = (contact: AgentContact, reply: Reply): DomainError =>
+  unreachable(contact, `no usable answer (status ${reply.status.toString()})`);
+
+function unreachable(contact: AgentContact, internal: string, cause?: unknown): DomainError {
+  return new DomainError(
+    'agent_unreachable',
+    `The agent of host ${contact.hostId} did not answer as it should.`,
+    { internal, cause },
+  );
+}

@@ -1,0 +1,92 @@
+/** Redis is emptied under load: noticed, waited for, rebuilt; nothing is booked twice. */
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import type { VmBody } from '../../src/wire/vms.js';
+import { disagreements, readBooks } from '../support/books.js';
+import { call, Cluster, until, type Answer } from '../support/cluster.js';
+
+const VM = { cpu: 1, memory: 100, disk: 100 };
+const CLIENTS = 8;
+const FLUSHES = 3;
+
+describe('FLUSHALL under load', () => {
+  let cluster: Cluster;
+  beforeEach(async () => {
+    cluster = await Cluster.start();
+  });
+  afterEach(() => cluster.stop());
+
+  it('answers 503 with Retry-After for a moment, then goes on with equal books', async () => {
+    const { url } = await cluster.replica();
+    await cluster.host(url, 'oak', { cpu: 100, memory: 20_000, disk: 20_000 });
+    await cluster.host(url, 'elm', { cpu: 100, memory: 20_000, disk: 20_000 });
+
+    const answers: Answer<VmBody & { code?: string }>[] = [];
+    let stopped = false;
+    const client = async () => {
+      const mine: string[] = [];
+      while (!stopped) {
+        const answer = await call<VmBody>(url, 'POST', '/v1/vms', { resources: VM });
+        answers.push(answer);
+        if (answer.status === 202) mine.push(answer.body.id);
+        if (mine.length > 4) await call(url, 'DELETE', `/v1/vms/${mine.shift() ?? ''}`);
+      }
+    };
+    const clients = Array.from({ length: CLIENTS }, client);
+    const readiness: string[] = [];
+    for (let flush = 0; flush < FLUSHES; flush += 1) {
+      const before = answers.filter(({ status }) => status === 202).length;
+      await until('creates that succeed', () =>
+        Promise.resolve(answers.filter(({ status }) => status === 202).length > before + 20),
+      );
+      await cluster.redis.flushAll();
+      await until('readyz to be ready again', async () => {
+        const { status, body } = await call<{ dependencies: { ledger: { state: string } } }>(
+          url,
+          'GET',
+          '/readyz',
+        );
+        readiness.push(body.dependencies.ledger.state);
+        return status === 200;
+      });
+    }
+    stopped = true;
+    await Promise.all(clients);
+
+    const refused = answers.filter(({ status }) => status !== 202);
+    expect(refused.length).toBeGreaterThan(0);
+    for (const { status, headers, body } of refused) {
+      expect([status, body.code]).toEqual([503, 'ledger_rebuilding']);
+      expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
+    }
+    expect(readiness).toContain('rebuilding');
+    await until(
+      'books that agree',
+      async () => disagreements(await readBooks(cluster)).length === 0,
+    );
+    const after = await call<VmBody>(url, 'POST', '/v1/vms?wait=running', { resources: VM });
+    expect(after.body.state).toBe('running');
+  }, 90_000);
+
+  it('rebuilds on demand and shows the drift before and after', async () => {
+    const { url } = await cluster.replica();
+    const host = await cluster.host(url, 'oak', { cpu: 100, memory: 20_000, disk: 20_000 });
+    await call(url, 'POST', '/v1/vms?wait=running', { resources: VM });
+    const client = cluster.redis.client();
+    await client.hincrby(`berth:{main}:host:${host.hostId}`, 'used:cpu', 5);
+
+    const dry = await call(url, 'POST', '/v1/ops/rebuild', { dryRun: true });
+    const drifted = { id: host.hostId, name: 'oak', drift: { cpu: 5 } };
+    expect(dry.body).toMatchObject({
+      dryRun: true,
+      vms: 1,
+      hosts: [{ ...drifted, driftAfter: null }],
+    });
+    const done = await call(url, 'POST', '/v1/ops/rebuild', {});
+    expect(done.body).toMatchObject({
+      dryRun: false,
+      vms: 1,
+      hosts: [{ ...drifted, driftAfter: {} }],
+    });
+    expect(disagreements(await readBooks(cluster))).toEqual([]);
+  });
+});
