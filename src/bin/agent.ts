@@ -1,12 +1,14 @@
 /** Joins the rooms of the host agent, for this machine or for simulated ones. */
 import { join } from 'node:path';
 import { createAgent } from '../agent/agent.js';
-import { startSimulatedFleet } from '../agent/simulated-fleet.js';
+import { createSimulatedDriver } from '../agent/drivers/simulated.js';
+import { createSimulatedFleet } from '../agent/simulated-fleet.js';
 import type { Log } from '../model/ports.js';
 import { systemClock } from '../std/clock.js';
 import { capacityPolicyOf } from './config-schema.js';
 import type { Config } from './config.js';
 import type { ShutDown } from './shut-down.js';
+import { VERSION } from './version.js';
 
 export interface AgentInputs {
   readonly config: Config;
@@ -17,50 +19,54 @@ export interface AgentInputs {
   readonly port?: number;
 }
 
-/** Starts the agent of this machine. @returns its host id and the address it listens on */
-export async function startAgent(
-  { config, log, controlPlaneUrl, joinToken, port }: AgentInputs,
-  shutDown: ShutDown,
-): Promise<{ readonly hostId: string; readonly address: string }> {
-  const agent = await createAgent({
+/** The same simulated hosts at every start. */
+const SEED = 'berth';
+
+/** Starts the agent of this machine. @returns its host id */
+export async function startAgent(inputs: AgentInputs, shutDown: ShutDown): Promise<string> {
+  const { config, port } = inputs;
+  const agent = createAgent({
+    ...whatAllAgentsShare(inputs),
     dataDir: join(config.dataDir, 'agent'),
     bind: config.agent.bind,
     port: port ?? config.agent.port,
-    ...(config.agent.address === undefined ? {} : { advertiseAddress: config.agent.address }),
-    ...(config.agent.name === undefined ? {} : { name: config.agent.name }),
+    advertiseAddress: config.agent.address,
+    name: config.agent.name,
     zone: config.agent.zone,
     labels: {},
-    controlPlaneUrl,
-    joinToken,
-    capacityPolicy: capacityPolicyOf(config),
-    // Without polls for three periods the control plane has lost us; see join.ts.
-    unpolledMs: config.health.periodS * 3_000,
-    log: log.child({ program: 'agent' }),
-    clock: systemClock,
-    random: Math.random,
+    driver: createSimulatedDriver({ clock: systemClock }),
+    // Without a poll for three periods the control plane has lost us.
+    rejoinAfterMs: config.health.periodS * 3_000,
   });
   await agent.start();
   shutDown.add('agent', () => agent.stop());
-  return agent;
+  return agent.hostId;
 }
 
 /** Starts `count` simulated hosts in this process. @returns their host ids */
 export async function startSimulatedHosts(
   count: number,
-  { config, log, controlPlaneUrl, joinToken }: AgentInputs,
+  inputs: AgentInputs,
   shutDown: ShutDown,
 ): Promise<readonly string[]> {
-  const fleet = await startSimulatedFleet({
+  const fleet = createSimulatedFleet({
+    ...whatAllAgentsShare(inputs),
     count,
-    dataDir: join(config.dataDir, 'simulated'),
-    controlPlaneUrl,
-    joinToken,
-    capacityPolicy: capacityPolicyOf(config),
-    unpolledMs: config.health.periodS * 3_000,
-    log: log.child({ program: 'simulated' }),
-    clock: systemClock,
-    random: Math.random,
+    seed: SEED,
+    dataDir: join(inputs.config.dataDir, 'simulated'),
+    bind: inputs.config.agent.bind,
   });
+  await fleet.start();
   shutDown.add('simulated hosts', () => fleet.stop());
-  return fleet.hostIds;
+  return fleet.agents.map(({ hostId }) => hostId);
 }
+
+const whatAllAgentsShare = ({ config, log, controlPlaneUrl, joinToken }: AgentInputs) => ({
+  controlPlaneUrl,
+  joinToken,
+  capacityPolicy: capacityPolicyOf(config),
+  version: VERSION,
+  log: log.child({ program: 'agent' }),
+  clock: systemClock,
+  random: Math.random,
+});

@@ -52,7 +52,7 @@ export async function startUp(inputs: UpInputs, shutDown: ShutDown): Promise<voi
     controlPlaneUrl: url,
     joinToken: config.auth.joinToken ?? adminToken,
   };
-  const { hostId } = await startAgent({ ...joining, port: 0 }, shutDown);
+  const hostId = await startAgent({ ...joining, port: 0 }, shutDown);
   const simulated = hosts === 0 ? [] : await startSimulatedHosts(hosts, joining, shutDown);
   const missing = await waitUntilUp(url, adminToken, [hostId, ...simulated]);
   if (missing > 0) log.warn('some hosts are not up yet', { missing });
@@ -62,7 +62,10 @@ export async function startUp(inputs: UpInputs, shutDown: ShutDown): Promise<voi
       url,
       hosts: simulated.length + 1 - missing,
       tokenFile: adminTokenFile(config.dataDir),
-      redis: redis.description,
+      redis:
+        redis.origin === 'configured'
+          ? 'Redis at REDIS_URL'
+          : `a private Redis, ${redis.origin}; its socket is ${redis.url}`,
       catalogue:
         config.database.url === undefined
           ? `embedded, in ${join(config.dataDir, 'catalogue')} (one process; set DATABASE_URL for more)`

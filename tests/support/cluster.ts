@@ -9,7 +9,8 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createAgent } from '../../src/agent/agent.js';
+import { createAgent, type Agent } from '../../src/agent/agent.js';
+import { createSimulatedDriver } from '../../src/agent/drivers/simulated.js';
 import type { Resources } from '../../src/model/resources.js';
 import { systemClock } from '../../src/std/clock.js';
 import type { HostBody } from '../../src/wire/hosts.js';
@@ -114,12 +115,10 @@ export async function call<Body = Record<string, unknown>>(
   };
 }
 
-export type Host = Awaited<ReturnType<typeof createAgent>>;
-
 export class Cluster {
   readonly #folders: string[] = [];
   readonly programs: Program[] = [];
-  readonly hosts: Host[] = [];
+  readonly hosts: Agent[] = [];
 
   private constructor(
     readonly redis: Awaited<ReturnType<typeof startRedis>>,
@@ -156,8 +155,13 @@ export class Cluster {
   }
 
   /** Adds a simulated host of this process, and waits until it is up. */
-  async host(controlPlaneUrl: string, name: string, totals: Resources, bootMs = 20): Promise<Host> {
-    const host = await createAgent({
+  async host(
+    controlPlaneUrl: string,
+    name: string,
+    totals: Resources,
+    bootMs = 20,
+  ): Promise<Agent> {
+    const host = createAgent({
       dataDir: await this.folder(),
       bind: '127.0.0.1',
       port: 0,
@@ -168,7 +172,7 @@ export class Cluster {
       joinToken: ADMIN_TOKEN,
       capacityPolicy: DEFAULT_POLICY,
       configuredTotals: totals,
-      simulated: { bootMs, stopMs: 10 },
+      driver: createSimulatedDriver({ clock: systemClock, given: { bootMs, stopMs: 10 } }),
       log: silentLog,
       clock: systemClock,
       random: Math.random,

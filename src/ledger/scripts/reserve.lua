@@ -12,8 +12,7 @@ ARGV[3]    seen          highest seq that the caller has seen in this incarnatio
 ARGV[4]    logLengthMax  entries that the log keeps, about
 ARGV[5]    hostIds       JSON: [id]
 ARGV[6]    bookings      JSON: [{bookingId, vmId, host: index from 1, path, amounts: JSON text}]
-Returns    DONE          seq, id of the log entry or '', JSON {host id: {class: used as text}},
-                         and for each booking, joined by commas, one of the next four
+Returns    DONE          seq, log entry id or '', JSON {host id: {class: used}}, outcomes, by commas:
 Returns    BOOKED        it is, or already was, booked
 Returns    TAKEN         the VM has another booking
 Returns    CLOSED        the host takes no VMs, or is not known
@@ -31,20 +30,19 @@ if tonumber(seq) < tonumber(ARGV[3]) then return { 'ROLLED_BACK' } end
 local function integer(x) return string.format('%.0f', x) end
 
 local ids, hosts = cjson.decode(ARGV[5]), {}
-for i, id in ipairs(ids) do
-  local host = { id = id, key = KEYS[4 + i], limit = {}, used = {} }
-  hosts[i] = host
-  local fields = redis.call('HGETALL', host.key)
+for i in ipairs(ids) do
+  local host, fields = { limit = {}, used = {} }, redis.call('HGETALL', KEYS[4 + i])
   for f = 1, #fields, 2 do
     local kind, class = string.match(fields[f], '^(%l+):(.+)$')
     if kind then host[kind][class] = tonumber(fields[f + 1]) end
     if fields[f] == 'up' then host.up = fields[f + 1] == '1' end
   end
+  hosts[i] = host
 end
 
-local accepted, bookingOf, outcomes = {}, {}, {}
+local accepted, outcomes = {}, {}
 local function judge(vm, key)
-  local standing = bookingOf[key] or redis.call('HGET', key, 'booking')
+  local standing = accepted[key] and accepted[key].bookingId or redis.call('HGET', key, 'booking')
   if standing then return standing == vm.bookingId and 'BOOKED' or 'TAKEN' end
   local host, amounts = hosts[vm.host], cjson.decode(vm.amounts)
   if not host.up then return 'CLOSED' end
@@ -55,29 +53,28 @@ local function judge(vm, key)
     end
   end
   for class, amount in pairs(amounts) do host.used[class] = (host.used[class] or 0) + amount end
-  bookingOf[key], accepted[#accepted + 1] = vm.bookingId, { key = key, host = host.id, vm = vm }
+  accepted[key] = vm
   return 'BOOKED'
 end
 for i, vm in ipairs(cjson.decode(ARGV[6])) do outcomes[i] = judge(vm, KEYS[4 + #ids + i]) end
 
 local time, sums, entry = redis.call('TIME'), {}, ''
 local now = integer(time[1] * 1000 + math.floor(time[2] / 1000))
-for _, new in ipairs(accepted) do
-  local vm = new.vm
-  redis.call('HSET', new.key, 'host', new.host, 'amounts', vm.amounts, 'path', vm.path,
+for key, vm in pairs(accepted) do
+  redis.call('HSET', key, 'host', ids[vm.host], 'amounts', vm.amounts, 'path', vm.path,
     'state', 'reserved', 'at', now, 'booking', vm.bookingId)
   redis.call('SADD', KEYS[4], vm.vmId)
   redis.call('ZADD', KEYS[3], now, vm.vmId)
 end
-for _, host in ipairs(hosts) do
-  sums[host.id] = {}
-  for class, sum in pairs(host.used) do
-    sums[host.id][class] = integer(sum) -- As text: cjson rounds what has more than 14 digits.
-    if #accepted > 0 then redis.call('HSET', host.key, 'used:' .. class, integer(sum)) end
+for i, id in ipairs(ids) do
+  sums[id] = {}
+  for class, sum in pairs(hosts[i].used) do
+    sums[id][class] = integer(sum) -- As text: cjson rounds what has more than 14 digits.
+    if next(accepted) then redis.call('HSET', KEYS[4 + i], 'used:' .. class, integer(sum)) end
   end
 end
 local used = cjson.encode(sums)
-if #accepted > 0 then
+if next(accepted) then
   seq = integer(redis.call('HINCRBY', KEYS[1], 'seq', 1))
   entry = redis.call('XADD', KEYS[2], 'maxlen', '~', ARGV[4], '*', 'n', seq, 'used', used)
 end
