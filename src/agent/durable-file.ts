@@ -1,6 +1,7 @@
 /** Small files that survive a power cut: either the old content or the new, never half of one. */
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { errorCode } from '../std/error-code.js';
 import { randomBytes } from 'node:crypto';
 
 /** Temporary files end so; one that is found at start belongs to a write that never finished. */
@@ -30,7 +31,7 @@ export async function readIfThere(path: string): Promise<string | null> {
   try {
     return await readFile(path, 'utf8');
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return null;
+    if (errorCode(cause) === 'ENOENT') return null;
     throw cause;
   }
 }

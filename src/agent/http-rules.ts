@@ -107,7 +107,7 @@ const CODE_OF_TYPE: Readonly<Record<string, ErrorCode>> = {
 
 function expected(thrown: unknown): DomainError {
   if (thrown instanceof DomainError) return thrown;
-  if (thrown instanceof Error && 'status' in thrown) {
+  if (typeof thrown === 'object' && thrown !== null && 'status' in thrown) {
     const code = 'type' in thrown ? CODE_OF_TYPE[String(thrown.type)] : undefined;
     if (code === 'body_too_large') {
       return new DomainError(code, `A body may have ${BODY_BYTES_MAX.toString()} bytes at most.`);

@@ -49,6 +49,7 @@ export function createJoiner(options: JoinerOptions): Joiner {
   const { clock, rejoinAfterMs, backoff = DEFAULT_BACKOFF } = options;
   const stopping = new AbortController();
   const { signal } = stopping;
+  const isStopping = () => signal.aborted;
   let polledAt = clock.monotonic();
   let running = Promise.resolve();
   let announce = (): void => undefined;
@@ -57,7 +58,7 @@ export function createJoiner(options: JoinerOptions): Joiner {
   });
 
   const joinOnce = async (): Promise<void> => {
-    for (let tries = 0; !signal.aborted; tries += 1) {
+    for (let tries = 0; !isStopping(); tries += 1) {
       const outcome = await tryToJoin(options, signal);
       if (outcome === 'joined') {
         announce();
@@ -70,15 +71,15 @@ export function createJoiner(options: JoinerOptions): Joiner {
   };
 
   const run = async (): Promise<void> => {
-    while (!signal.aborted) {
+    while (!isStopping()) {
       await joinOnce();
       polledAt = clock.monotonic();
       let restMs = rejoinAfterMs;
-      while (restMs > 0 && !signal.aborted) {
+      while (restMs > 0 && !isStopping()) {
         await clock.sleep(restMs, signal);
         restMs = polledAt + rejoinAfterMs - clock.monotonic();
       }
-      if (!signal.aborted) options.log.warn('nobody asks for this host any more; joining again');
+      if (!isStopping()) options.log.warn('nobody asks for this host any more; joining again');
     }
   };
 

@@ -15,8 +15,18 @@ export interface Variable {
   readonly environmentOnly?: true;
 }
 
-/** Names another file instead of resources/config.yaml; the only variable without a key. */
+/** Names another file instead of resources/config.yaml. */
 export const CONFIG_FILE_VARIABLE = 'BERTH_CONFIG';
+
+/** Variables that set no key. */
+export const OTHER_VARIABLES: readonly Omit<Variable, 'key'>[] = [
+  { name: CONFIG_FILE_VARIABLE, help: 'Another configuration file than resources/config.yaml.' },
+  {
+    name: 'BERTH_TOKEN',
+    help: 'Token that the command line sends. Unset = the admin token in the data folder.',
+    secret: true,
+  },
+];
 
 export const VARIABLES: readonly Variable[] = [
   { name: 'PORT', key: 'server.port', help: 'Port of the API and the console. 0 = any free one.' },
@@ -24,14 +34,14 @@ export const VARIABLES: readonly Variable[] = [
   {
     name: 'BERTH_ADMIN_TOKEN',
     key: 'auth.adminToken',
-    help: 'Token for people and programs that use the API. Unset = made at the first start and kept in the data folder.',
+    help: 'Token for people and programs that use the API. Unset = made at the first start, kept in the data folder.',
     secret: true,
     environmentOnly: true,
   },
   {
     name: 'BERTH_JOIN_TOKEN',
     key: 'auth.joinToken',
-    help: 'Token with which an agent joins. Unset = made at the first start and kept in the data folder.',
+    help: 'Token with which an agent joins. Unset = agents join with the admin token.',
     secret: true,
     environmentOnly: true,
   },

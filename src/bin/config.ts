@@ -8,7 +8,12 @@ import { fileURLToPath } from 'node:url';
 import { parseDocument } from 'yaml';
 import { printable } from '../std/log.js';
 import { settingsSchema, type Settings } from './config-schema.js';
-import { CONFIG_FILE_VARIABLE, VARIABLES, type Variable } from './config-variables.js';
+import {
+  CONFIG_FILE_VARIABLE,
+  OTHER_VARIABLES,
+  VARIABLES,
+  type Variable,
+} from './config-variables.js';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 export type Origin = 'default' | 'file' | 'env';
@@ -195,7 +200,7 @@ function refuseSecrets(tree: Tree, file: string, problems: ConfigProblem[]): voi
 }
 
 function unknownVariables(env: Environment): ConfigProblem[] {
-  const names = [...VARIABLES.map(({ name }) => name), CONFIG_FILE_VARIABLE];
+  const names = [...VARIABLES, ...OTHER_VARIABLES].map(({ name }) => name);
   return Object.keys(env)
     .filter((name) => name.startsWith('BERTH_') && !names.includes(name))
     .map((name) => ({

@@ -39,7 +39,8 @@ export async function fetchRedis(
   );
   if ((await Promise.all(tools)).includes(null)) return null;
 
-  options.log.info('fetching Redis from the package archive (once, about 2 MB)', { dir });
+  // A warning, because it explains why a first start takes seconds.
+  options.log.warn('no Redis server here: fetching one from the package archive, once', { dir });
   // Made aside and renamed, so that half a download is never taken for a whole one.
   const making = `${dir}.making`;
   await rm(making, { recursive: true, force: true });

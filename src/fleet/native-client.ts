@@ -7,6 +7,7 @@ import { Agent as Connections, type Dispatcher } from 'undici';
 import type { AgentStatus, AgentVm } from '../model/agent-report.js';
 import { DomainError } from '../model/errors.js';
 import type { AgentContact, Agents, Log } from '../model/ports.js';
+import { errorCode, errorLine } from '../std/error-code.js';
 import { agentStatusSchema, agentVmSchema, removalSchema } from '../wire/agent.js';
 import { refusalOf, saysUnknown } from './refusals.js';
 
@@ -75,7 +76,7 @@ export function createAgents(options: NativeClientOptions): NativeClient {
   ): Promise<T> => {
     const reply = await send(contact, call).catch((cause: unknown) => {
       log.debug('an agent did not answer', { hostId: contact.hostId, ...call, body: null, cause });
-      throw unreachable(contact, `no answer: ${describe(cause)}`, cause);
+      throw unreachable(contact, `no answer: ${errorLine(cause)}`, cause);
     });
     if (reply.status >= 400 && reply.status < 500) {
       throw refusalOf(contact, reply.status, reply.json) ?? unusable(contact, reply);
@@ -164,13 +165,9 @@ function parsed(text: string): unknown {
   }
 }
 
-const RESET_CODES: readonly unknown[] = ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'];
+const RESET_CODES: readonly (string | undefined)[] = ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'];
 
-const isReset = (cause: unknown): boolean =>
-  cause instanceof Error && 'code' in cause && RESET_CODES.includes(cause.code);
-
-const describe = (cause: unknown): string =>
-  cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
+const isReset = (cause: unknown): boolean => RESET_CODES.includes(errorCode(cause));
 
 function nullIfUnknown(error: unknown): null {
   if (saysUnknown(error)) return null;

@@ -3,6 +3,7 @@
  * text is not what it should be: a machine that is misread would be filled wrongly.
  */
 import { readFile } from 'node:fs/promises';
+import { errorCode } from './error-code.js';
 
 export interface MemoryInfo {
   readonly totalKib: number;
@@ -67,7 +68,7 @@ export async function readProc(path: string): Promise<string | null> {
   try {
     return await readFile(path, 'utf8');
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return null;
+    if (errorCode(cause) === 'ENOENT') return null;
     throw new Error(`cannot read ${path}`, { cause });
   }
 }

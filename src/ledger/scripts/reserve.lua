@@ -12,7 +12,7 @@ ARGV[3]    seen          highest seq that the caller has seen in this incarnatio
 ARGV[4]    logLengthMax  entries that the log keeps, about
 ARGV[5]    hostIds       JSON: [id]
 ARGV[6]    bookings      JSON: [{bookingId, vmId, host: index from 1, path, amounts: JSON text}]
-Returns    DONE          seq, log entry id or '', JSON {host id: {class: used}}, outcomes, by commas:
+Returns    DONE          seq, log entry or '', JSON {host id: {class: used}}, outcomes by commas:
 Returns    BOOKED        it is, or already was, booked
 Returns    TAKEN         the VM has another booking
 Returns    CLOSED        the host takes no VMs, or is not known
@@ -28,8 +28,7 @@ if tonumber(fence or 0) > tonumber(ARGV[2]) then return { 'FENCED' } end
 if tonumber(seq) < tonumber(ARGV[3]) then return { 'ROLLED_BACK' } end
 
 local function integer(x) return string.format('%.0f', x) end
-
-local ids, hosts = cjson.decode(ARGV[5]), {}
+local ids, hosts, accepted, outcomes = cjson.decode(ARGV[5]), {}, {}, {}
 for i in ipairs(ids) do
   local host, fields = { limit = {}, used = {} }, redis.call('HGETALL', KEYS[4 + i])
   for f = 1, #fields, 2 do
@@ -40,7 +39,6 @@ for i in ipairs(ids) do
   hosts[i] = host
 end
 
-local accepted, outcomes = {}, {}
 local function judge(vm, key)
   local standing = accepted[key] and accepted[key].bookingId or redis.call('HGET', key, 'booking')
   if standing then return standing == vm.bookingId and 'BOOKED' or 'TAKEN' end
@@ -58,7 +56,7 @@ local function judge(vm, key)
 end
 for i, vm in ipairs(cjson.decode(ARGV[6])) do outcomes[i] = judge(vm, KEYS[4 + #ids + i]) end
 
-local time, sums, entry = redis.call('TIME'), {}, ''
+local time = redis.call('TIME')
 local now = integer(time[1] * 1000 + math.floor(time[2] / 1000))
 for key, vm in pairs(accepted) do
   redis.call('HSET', key, 'host', ids[vm.host], 'amounts', vm.amounts, 'path', vm.path,
@@ -66,6 +64,7 @@ for key, vm in pairs(accepted) do
   redis.call('SADD', KEYS[4], vm.vmId)
   redis.call('ZADD', KEYS[3], now, vm.vmId)
 end
+local sums, entry = {}, ''
 for i, id in ipairs(ids) do
   sums[id] = {}
   for class, sum in pairs(hosts[i].used) do

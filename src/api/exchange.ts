@@ -1,0 +1,140 @@
+/**
+ * One request and its answer, as the API accompanies it: its id, its log, and what is counted and
+ * logged when it is over. What the answer is, the routes say.
+ */
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { performance } from 'node:perf_hooks';
+import { DomainError, type ErrorCode } from '../model/errors.js';
+import type { Log, Telemetry } from '../model/ports.js';
+import { PROBLEM_CONTENT_TYPE } from '../wire/problem.js';
+import { expectedError, problemOf, retryAfterOf } from './problem.js';
+import type { Answer, Route } from './route.js';
+
+/** Ids that callers may choose; anything else could forge log lines or headers. */
+const REQUEST_ID_PATTERN = /^[A-Za-z0-9._-]{1,64}$/;
+
+/** The label of requests that no route took. */
+const NO_ROUTE = '(none)';
+
+const JSON_TYPE = 'application/json; charset=utf-8';
+
+export interface ExchangeOptions {
+  readonly log: Log;
+  readonly telemetry: Telemetry;
+  /** Whether this replica is stopping: then connections are not kept. */
+  isClosing(): boolean;
+  /** Calls back when this replica stops. @returns how to stop listening */
+  onClosing(callback: () => void): () => void;
+}
+
+/** Lives from the first byte to the end of the answer. */
+export class Exchange {
+  readonly requestId: string;
+  route: Route | undefined;
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #options: ExchangeOptions;
+  readonly #started = performance.now();
+  #log: Log | undefined;
+  #code: ErrorCode | undefined;
+
+  constructor(request: IncomingMessage, response: ServerResponse, options: ExchangeOptions) {
+    this.#request = request;
+    this.#response = response;
+    this.#options = options;
+    const given = request.headers['x-request-id'];
+    this.requestId =
+      typeof given === 'string' && REQUEST_ID_PATTERN.test(given) ? given : randomUUID();
+    response.setHeader('X-Request-Id', this.requestId);
+    response.once('close', () => {
+      this.#over();
+    });
+  }
+
+  /** Made when first used: most reads log nothing of their own. */
+  get log(): Log {
+    this.#log ??= this.#options.log.child({ requestId: this.requestId });
+    return this.#log;
+  }
+
+  untilGone(): AbortSignal {
+    const controller = new AbortController();
+    const abort = () => {
+      controller.abort();
+    };
+    const unlisten = this.#options.onClosing(abort);
+    this.#response.once('close', () => {
+      unlisten();
+      abort();
+    });
+    if (this.#options.isClosing() || this.#response.destroyed) abort();
+    return controller.signal;
+  }
+
+  answer(answer: Answer): void {
+    if ('json' in answer) {
+      this.#send(answer.status, JSON.stringify(answer.json), JSON_TYPE, 'no-store');
+    } else {
+      const { status, text, contentType, cacheControl = 'no-store' } = answer;
+      this.#send(status, text, contentType, cacheControl);
+    }
+  }
+
+  /** Tells a failure as a problem document, and the log what the caller may not know. */
+  fail(thrown: unknown): void {
+    const error = expectedError(thrown);
+    this.#code = error.code;
+    this.#logFailure(error);
+    if (this.#response.headersSent) {
+      this.#response.destroy();
+      return;
+    }
+    const retryAfterS = retryAfterOf(error);
+    if (retryAfterS !== undefined) this.#response.setHeader('Retry-After', retryAfterS.toString());
+    const text = JSON.stringify(problemOf(error, this.requestId));
+    this.#send(error.status, text, PROBLEM_CONTENT_TYPE, 'no-store');
+  }
+
+  #logFailure(error: DomainError): void {
+    if (error.code === 'internal_error') {
+      this.log.error('request broke', { ...this.#where(), error: error.cause ?? error });
+    } else if (error.internal !== undefined || error.cause !== undefined) {
+      this.log.warn('request failed', { ...this.#where(), error });
+    }
+  }
+
+  #send(status: number, text: string, contentType: string, cacheControl: string): void {
+    const response = this.#response;
+    if (response.destroyed) return;
+    if (this.#options.isClosing()) response.setHeader('Connection', 'close');
+    response.writeHead(status, {
+      'Content-Type': contentType,
+      'Content-Length': Buffer.byteLength(text),
+      'Cache-Control': cacheControl,
+    });
+    response.end(text);
+  }
+
+  #where(): { readonly method: string; readonly route: string } {
+    return { method: this.#request.method ?? '', route: this.route?.path ?? NO_ROUTE };
+  }
+
+  #over(): void {
+    const seconds = (performance.now() - this.#started) / 1000;
+    const { method, route } = this.#where();
+    // Nobody was there to hear the answer: no status of ours was sent.
+    const sent = this.#response.writableFinished;
+    const labels = { method, route, status: sent ? this.#response.statusCode.toString() : 'gone' };
+    this.#options.telemetry.count('berth_http_requests_total', labels);
+    this.#options.telemetry.observe('berth_http_request_seconds', seconds, labels);
+    const line = {
+      requestId: this.requestId,
+      ...labels,
+      durationMs: Math.round(seconds * 1e4) / 10,
+      ...(this.#code === undefined ? {} : { code: this.#code }),
+    };
+    if (this.route?.quiet === true) this.#options.log.debug('request', line);
+    else this.#options.log.info('request', line);
+  }
+}

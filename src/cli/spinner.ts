@@ -1,0 +1,19 @@
+/** A sign of life while a command waits, where somebody is watching. */
+import ora from 'ora';
+import type { CliContext } from './context.js';
+
+/** Runs `work` with a spinner on standard error; without one when nobody watches. */
+export async function withSpinner<Result>(
+  context: CliContext,
+  text: string,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  if (context.isTty !== true) return work();
+  // Standard input stays the terminal's own: Ctrl-C must end the program.
+  const spinner = ora({ text, stream: context.stderr, discardStdin: false }).start();
+  try {
+    return await work();
+  } finally {
+    spinner.stop();
+  }
+}

@@ -1,0 +1,246 @@
+/**
+ * A copy of the ledger's hosts in memory, kept current from the change stream: the cost is that of
+ * the changes, not of the hosts. Entries carry sums and not differences, so that reading one twice
+ * does no harm and a full reading need not be atomic. Never writes, except for the fence.
+ */
+import type { Redis } from 'ioredis';
+import type { HostFacts } from '../model/host.js';
+import { HostTable } from '../placement/host-table.js';
+import { answered, rebuilding, replies, unavailable } from './failures.js';
+import type { HighWater } from './high-water.js';
+import { hostOfHash, sumsOf } from './host-hash.js';
+import type { LedgerKeys } from './keys.js';
+
+/** Hosts that are asked for in one write. */
+const HOSTS_PER_PIPELINE = 500;
+
+/** Entries that one reading of the stream brings. */
+const ENTRIES_MAX = 1_000;
+
+/** Full readings in one catching up, when the ledger is replaced meanwhile. */
+const LOADS_MAX = 3;
+
+/** A stream entry: id, then field, value, field, value, … */
+type Entry = readonly [id: string, fields: readonly string[]];
+
+/**
+ * What an entry tells: `next` follows on what is known, `break` does not (a reset, or entries
+ * between have been trimmed), `reused` has a number that is known already.
+ */
+type Step = 'next' | 'break' | 'reused';
+
+export interface MirrorOptions {
+  readonly redis: Redis;
+  readonly keys: LedgerKeys;
+  readonly highWater: HighWater;
+}
+
+export class Mirror {
+  readonly table = new HostTable();
+  readonly #redis: Redis;
+  readonly #keys: LedgerKeys;
+  readonly #highWater: HighWater;
+  #incarnation = '';
+  #epoch = 0;
+  #seq = 0;
+  #entryId = '0-0';
+  #dirty = true;
+  /** Readings follow one another: two at once would apply entries in the wrong order. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(options: MirrorOptions) {
+    this.#redis = options.redis;
+    this.#keys = options.keys;
+    this.#highWater = options.highWater;
+  }
+
+  get incarnation(): string {
+    return this.#incarnation;
+  }
+
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** Number of the last change that the table shows. */
+  get seq(): number {
+    return this.#seq;
+  }
+
+  /** The table is not to be believed: read everything next time. */
+  markDirty(): void {
+    this.#dirty = true;
+  }
+
+  /**
+   * Reads what has changed.
+   * @throws DomainError `ledger_unavailable`, `ledger_rebuilding`
+   */
+  async catchUp(): Promise<void> {
+    await this.#inTurn(() => this.#catchUp(false));
+  }
+
+  /**
+   * Takes the next fence, which shuts out every earlier turn, and reads what has changed, in one
+   * round trip.
+   */
+  async catchUpFenced(): Promise<number> {
+    return this.#inTurn(() => this.#catchUp(true));
+  }
+
+  /**
+   * Takes over the sums that a script has answered. The position moves only if nobody else's
+   * change lies between; otherwise this one is read once more, after those.
+   * @param seq number of the change, or of the last one when nothing was changed
+   * @param entryId its entry in the stream; empty when nothing was changed
+   */
+  apply(sums: string, seq: number, entryId: string): void {
+    this.#setSums(sums);
+    if (entryId !== '' && seq === this.#seq + 1) {
+      this.#seq = seq;
+      this.#entryId = entryId;
+    }
+    this.#highWater.note(this.#incarnation, seq);
+  }
+
+  #inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(task, task);
+    this.#last = result;
+    // A failure is the caller's; the next in line only waits.
+    result.catch(() => undefined);
+    return result;
+  }
+
+  async #catchUp(raiseFence: boolean): Promise<number> {
+    for (let loads = 0; ; ) {
+      if (this.#dirty) {
+        if (loads === LOADS_MAX) throw unavailable('the ledger changes faster than it can be read');
+        loads += 1;
+        await this.#load();
+      }
+      const news = await this.#ask(raiseFence);
+      if (news.incarnation !== this.#incarnation) {
+        this.#dirty = true;
+        continue;
+      }
+      if (news.seq < news.seenBefore) throw this.#lost('its sequence number went back');
+      const step = this.#replay(news.entries);
+      if (step === 'reused') throw this.#lost('a sequence number was used twice');
+      if (step === 'break') {
+        this.#dirty = true;
+      } else if (this.#seq >= news.seq) {
+        return news.fence;
+      } else if (news.entries.length < ENTRIES_MAX) {
+        // The end of the stream is missing, and with it what it told.
+        this.#dirty = true;
+      }
+    }
+  }
+
+  async #ask(raiseFence: boolean) {
+    const seenBefore = this.#highWater.seen(this.#incarnation);
+    const { meta, log } = this.#keys;
+    const pipeline = this.#redis.pipeline();
+    if (raiseFence) pipeline.hincrby(meta, 'fence', 1);
+    pipeline.hmget(meta, 'incarnation', 'seq', 'fence');
+    pipeline.xrange(log, `(${this.#entryId}`, '+', 'COUNT', ENTRIES_MAX);
+    const [known, entries] = (await replies(pipeline)).slice(-2) as [
+      readonly (string | null)[],
+      readonly Entry[],
+    ];
+    const [incarnation, seq, fence] = known;
+    if (incarnation === null || incarnation === undefined) throw rebuilding('there is no ledger');
+    return { incarnation, seq: Number(seq), fence: Number(fence), entries, seenBefore };
+  }
+
+  #replay(entries: readonly Entry[]): Step {
+    for (const [id, fields] of entries) {
+      const step = this.#replayOne(id, fields);
+      if (step !== 'next') return step;
+    }
+    if (entries.length > 0) this.#highWater.note(this.#incarnation, this.#seq);
+    return 'next';
+  }
+
+  #replayOne(id: string, fields: readonly string[]): Step {
+    let seq = Number.NaN;
+    let sums = '{}';
+    let facts: HostFacts | null = null;
+    for (let at = 0; at < fields.length; at += 2) {
+      const value = fields[at + 1] ?? '';
+      if (fields[at] === 'n') seq = Number(value);
+      else if (fields[at] === 'used') sums = value;
+      else if (fields[at] === 'facts') facts = JSON.parse(value) as HostFacts;
+      else if (fields[at] === 'reset') return 'break';
+    }
+    if (seq <= this.#seq) return 'reused';
+    if (seq !== this.#seq + 1) return 'break';
+    if (facts !== null) this.table.upsert(facts, {});
+    this.#setSums(sums);
+    this.#seq = seq;
+    this.#entryId = id;
+    return 'next';
+  }
+
+  #setSums(json: string): void {
+    for (const [hostId, used] of sumsOf(json)) this.table.setAllocated(hostId, used);
+  }
+
+  /**
+   * Reads all hosts. Changes that happen meanwhile are in the stream after the position noted
+   * first, and are replayed over what was read here.
+   */
+  async #load(): Promise<void> {
+    const { meta, log, hosts, host } = this.#keys;
+    const [known, newest, ids] = (await replies(
+      this.#redis
+        .multi()
+        .hmget(meta, 'incarnation', 'epoch', 'seq')
+        .xrevrange(log, '+', '-', 'COUNT', 1)
+        .smembers(hosts),
+    )) as [readonly (string | null)[], readonly Entry[], readonly string[]];
+    const [incarnation, epoch, seq] = known;
+    if (incarnation === null || incarnation === undefined) throw rebuilding('there is no ledger');
+    if (this.#highWater.isLost(incarnation)) throw rebuilding('Redis has lost changes');
+    const hashes: Record<string, string>[] = [];
+    for (let from = 0; from < ids.length; from += HOSTS_PER_PIPELINE) {
+      const pipeline = this.#redis.pipeline();
+      for (const id of ids.slice(from, from + HOSTS_PER_PIPELINE)) pipeline.hgetall(host(id));
+      hashes.push(...((await replies(pipeline)) as Record<string, string>[]));
+    }
+    this.table.clear();
+    for (const hash of hashes) {
+      const found = hostOfHash(hash);
+      if (found !== null) this.table.upsert(found.facts, found.used);
+    }
+    this.#incarnation = incarnation;
+    this.#epoch = Number(epoch);
+    this.#seq = Number(seq);
+    this.#entryId = newest[0]?.[0] ?? '0-0';
+    this.#dirty = false;
+  }
+
+  #lost(how: string): Error {
+    this.#highWater.markLost(this.#incarnation);
+    this.#dirty = true;
+    return rebuilding(`Redis has lost changes: ${how}`);
+  }
+}
+
+/** Sums of all hosts as the ledger has them now, host by host. Empty when there is no ledger. */
+export async function readUsed(
+  redis: Redis,
+  keys: LedgerKeys,
+): Promise<ReadonlyMap<string, Record<string, string>>> {
+  const found = new Map<string, Record<string, string>>();
+  if ((await answered(redis.hexists(keys.meta, 'incarnation'))) === 0) return found;
+  const ids = await answered(redis.smembers(keys.hosts));
+  for (let from = 0; from < ids.length; from += HOSTS_PER_PIPELINE) {
+    const chunk = ids.slice(from, from + HOSTS_PER_PIPELINE);
+    const pipeline = redis.pipeline();
+    for (const id of chunk) pipeline.hgetall(keys.host(id));
+    const hashes = (await replies(pipeline)) as Record<string, string>[];
+    for (const [index, id] of chunk.entries()) found.set(id, hashes[index] ?? {});
+  }
+  return found;
+}
