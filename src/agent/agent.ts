@@ -2,7 +2,6 @@
  * One host's agent, put together: identity, machine, VM store, driver, server, joining. It obeys
  * the control plane and never decides by itself which VM runs here.
  */
-import type { Server } from 'node:http';
 import os from 'node:os';
 import { join } from 'node:path';
 import { capacityOf, inventoryOf, limitOf, type CapacityPolicy } from '../model/inventory.js';
@@ -16,7 +15,8 @@ import { configuredMachine, realMachine, type Measure } from './discovery.js';
 import type { Driver } from './drivers/driver.js';
 import { loadIdentity, readBootId, type Identity } from './identity.js';
 import { createJoiner, type BackoffLimits, type Joiner } from './join.js';
-import { createAgentApp, listen, portOf, stopListening } from './server.js';
+import { listen, type Listener } from './listener.js';
+import { createAgentApp } from './server.js';
 import { VmKeeper } from './vm-keeper.js';
 import { openVmStore } from './vm-store.js';
 
@@ -75,7 +75,7 @@ interface Running {
   readonly identity: Identity;
   readonly address: string;
   readonly keeper: VmKeeper;
-  readonly server: Server;
+  readonly listener: Listener;
   readonly joiner: Joiner;
 }
 
@@ -109,10 +109,10 @@ export function createAgent(options: AgentOptions): Agent {
     },
     async stop() {
       if (running === null) return;
-      const { joiner, server, keeper } = running;
+      const { joiner, listener, keeper } = running;
       running = null;
       await joiner.stop();
-      await stopListening(server, STOP_GRACE_MS);
+      await listener.stop(STOP_GRACE_MS);
       await keeper.close();
     },
   };
@@ -122,16 +122,15 @@ async function startAgent(options: AgentOptions, name: string): Promise<Running>
   const { dataDir, driver, clock, capacityPolicy: policy, version = UNRELEASED } = options;
   const identity = await loadIdentity(dataDir);
   const log = options.log.child({ host: name, hostId: identity.hostId });
-  const measure =
-    options.configuredTotals === undefined
-      ? realMachine(dataDir)
-      : configuredMachine(options.configuredTotals);
+  const measure = machineOf(options);
   // A machine that cannot be measured must not join: better now than at the first poll.
   await measure();
   const bootId = await readBootId();
   const store = await openVmStore(join(dataDir, 'vms'), log);
-  const removalWaitMs = REMOVAL_WAIT_MS;
-  const keeper = new VmKeeper({ store, driver, measure, policy, clock, log, removalWaitMs });
+  const keeper = new VmKeeper({
+    ...{ store, driver, measure, policy, clock, log },
+    removalWaitMs: REMOVAL_WAIT_MS,
+  });
   await keeper.open();
   const status = async (): Promise<AgentStatusBody> => {
     await driver.check();
@@ -151,33 +150,39 @@ async function startAgent(options: AgentOptions, name: string): Promise<Running>
       joiner.polled();
     },
   });
-  const server = await listen(app, options.bind, options.port).catch(async (error: unknown) => {
+  const listener = await listen(app, options.bind, options.port).catch(async (error: unknown) => {
     await keeper.close();
     throw error;
   });
-  const address = options.advertiseAddress ?? addressOf(options.bind, portOf(server));
-  const joiner = createJoiner({
+  const address = options.advertiseAddress ?? addressOf(options.bind, listener.port);
+  const joiner = joinerOf(options, log, async () => ({
+    id: identity.hostId,
+    name,
+    address,
+    credential: identity.credential,
+    zone: options.zone,
+    labels: { ...options.labels },
+    totals: (await measure()).totals,
+    agent: { version, bootId },
+  }));
+  log.info('the agent listens', { address, vms: keeper.list().length });
+  return { identity, address, keeper, listener, joiner };
+}
+
+const machineOf = ({ configuredTotals, dataDir }: AgentOptions): Measure =>
+  configuredTotals === undefined ? realMachine(dataDir) : configuredMachine(configuredTotals);
+
+const joinerOf = (options: AgentOptions, log: Log, body: () => Promise<JoinHostBody>): Joiner =>
+  createJoiner({
     controlPlaneUrl: options.controlPlaneUrl,
     joinToken: options.joinToken,
     rejoinAfterMs: options.rejoinAfterMs ?? REJOIN_AFTER_MS,
     backoff: options.joinBackoff,
-    clock,
+    clock: options.clock,
     log,
     random: () => options.random(),
-    body: async (): Promise<JoinHostBody> => ({
-      id: identity.hostId,
-      name,
-      address,
-      credential: identity.credential,
-      zone: options.zone,
-      labels: { ...options.labels },
-      totals: (await measure()).totals,
-      agent: { version, bootId },
-    }),
+    body,
   });
-  log.info('the agent listens', { address, vms: keeper.list().length });
-  return { identity, address, keeper, server, joiner };
-}
 
 const identityOf = ({ hostId }: Identity, version: string, bootId: string, driver: Driver) => ({
   hostId,

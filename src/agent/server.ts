@@ -1,6 +1,4 @@
 /** The agent's HTTP interface: which call does what. The rules of all calls are in http-rules.ts. */
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import express, { type Express, type Request, type RequestHandler } from 'express';
 import { DomainError } from '../model/errors.js';
 import type { Log } from '../model/ports.js';
@@ -117,49 +115,3 @@ const answering =
   async (request, response) => {
     response.json(await answer(request));
   };
-
-/** Limits of one connection, in milliseconds. */
-const HEADERS_TIMEOUT_MS = 10_000;
-const REQUEST_TIMEOUT_MS = 30_000;
-/** Longer than two polls are apart, so that the control plane's connections stay open. */
-const KEEP_ALIVE_TIMEOUT_MS = 75_000;
-
-const SWEEP_MS = 20;
-
-/** Begins to listen. @throws Error when the port is taken */
-export async function listen(app: Express, bind: string, port: number): Promise<Server> {
-  const server = createServer(
-    { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS },
-    app,
-  );
-  server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, bind, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
-  return server;
-}
-
-export const portOf = (server: Server): number => (server.address() as AddressInfo).port;
-
-/** Takes no new calls, lets those under way finish, and cuts off what takes longer than `graceMs`. */
-export async function stopListening(server: Server, graceMs: number): Promise<void> {
-  const closed = new Promise<void>((resolve) => {
-    server.close(() => {
-      resolve();
-    });
-  });
-  // A connection that is kept alive after its last answer would hold the server open.
-  const sweep = setInterval(() => {
-    server.closeIdleConnections();
-  }, SWEEP_MS);
-  const cut = setTimeout(() => {
-    server.closeAllConnections();
-  }, graceMs);
-  await closed;
-  clearTimeout(cut);
-  clearInterval(sweep);
-}

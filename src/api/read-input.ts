@@ -85,7 +85,8 @@ function readQuery(queryString: string, errors: FieldError[]): Readonly<Record<s
       break;
     }
   }
-  for (const name of twice) errors.push({ field: name.slice(0, 200), message: 'must be given once' });
+  for (const name of twice)
+    errors.push({ field: name.slice(0, 200), message: 'must be given once' });
   return Object.fromEntries(values);
 }
 

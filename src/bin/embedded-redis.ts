@@ -138,13 +138,13 @@ class PrivateRedis {
     if (keeper === null) return;
     // It answers by closing the connection: an error either way.
     await keeper.shutdown().catch(() => undefined);
-    keeper.disconnect();
+    close(keeper);
     const until = systemClock.monotonic() + STOP_LIMIT_MS;
     // The socket is the last thing that it lets go of, after its data are on disk.
     for (;;) {
       const running = await this.#connect().catch(() => null);
       if (running === null) return;
-      running.disconnect();
+      close(running);
       if (systemClock.monotonic() > until) {
         this.#log.warn('Redis did not stop in time and is killed', { pid: this.#pid });
         process.kill(this.#pid, 'SIGKILL');
@@ -221,7 +221,7 @@ class PrivateRedis {
     try {
       await client.connect();
     } catch (error) {
-      client.disconnect();
+      close(client);
       if (isAbsence(error)) return null;
       throw error;
     }
@@ -239,7 +239,7 @@ class PrivateRedis {
       await client.client('SETNAME', KEEPER);
       this.#pid = Number(/^process_id:(\d+)/m.exec(await client.info('server'))?.[1] ?? 0);
     } catch (error) {
-      client.disconnect();
+      close(client);
       throw error;
     }
     this.#keeper = client;
@@ -288,6 +288,11 @@ class PrivateRedis {
     const lines = text.trim().split('\n').slice(-3).join(' | ');
     return lines === '' ? '' : `Its log ends: ${lines}`;
   }
+}
+
+/** A connection that has ended already would wait for its end for two seconds. */
+function close(client: Redis): void {
+  if (client.status !== 'end' && client.status !== 'close') client.disconnect();
 }
 
 /** No socket, or one that nobody listens on any more. */

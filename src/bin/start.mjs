@@ -90,6 +90,9 @@ function runBerth(args) {
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   requireNode();
+  const settings = join(root, '.env');
+  // What the environment has already wins.
+  if (existsSync(settings)) process.loadEnvFile(settings);
   const status = install() || buildIfOld();
   if (status === 0) runBerth(process.argv.slice(2));
   else process.exit(status);

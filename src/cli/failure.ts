@@ -21,6 +21,8 @@ export interface FailureDetails {
   /** What to do about it. */
   readonly hint?: string | undefined;
   readonly requestId?: string | undefined;
+  /** Set when the request was sent and no answer came: its effect is unknown. */
+  readonly unsure?: boolean | undefined;
   readonly cause?: unknown;
 }
 

@@ -15,8 +15,12 @@ export interface Column {
   readonly flexible?: true;
 }
 
-/** Text of others without control characters: none may move the cursor of a terminal. */
-export const plain = (text: string): string => text.replaceAll(/[\p{Cc}\u2028\u2029]/gu, '�');
+/** What moves the cursor of a terminal, or turns the direction of its text. */
+const UNPRINTABLE = /[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu;
+
+/** Text of others on one line and without anything that a terminal would obey. */
+export const plain = (text: string): string =>
+  text.replaceAll(/[\n\r\t\u2028\u2029]+/g, ' ').replaceAll(UNPRINTABLE, '\ufffd');
 
 export function printLine(context: CliContext, text = ''): void {
   context.stdout.write(`${text}\n`);
@@ -97,21 +101,8 @@ function widthsOf(
   return widths;
 }
 
-const sum = (numbers: readonly number[]): number => numbers.reduce((left, right) => left + right, 0);
-
-const UNITS: readonly (readonly [suffix: string, ms: number])[] = [
-  ['d', 86_400_000],
-  ['h', 3_600_000],
-  ['m', 60_000],
-  ['s', 1_000],
-];
-
-/** How long ago a time was, in its largest unit: `3m`. */
-export function age(time: string, now: number): string {
-  const ms = Math.max(0, now - Date.parse(time));
-  const [suffix, unitMs] = UNITS.find(([, size]) => ms >= size) ?? ['s', 1_000];
-  return `${Math.floor(ms / unitMs).toString()}${suffix}`;
-}
+const sum = (numbers: readonly number[]): number =>
+  numbers.reduce((left, right) => left + right, 0);
 
 /** The word with an `s` unless there is exactly one. */
 export const counted = (count: number, word: string): string =>

@@ -5,8 +5,7 @@ import { plain } from './print.js';
 
 /** @returns the exit code that the failure asks for */
 export function report(context: CliContext, error: unknown): ExitCode {
-  const { message, details, exitCode } =
-    error instanceof CliFailure ? error : unexpected(error);
+  const { message, details, exitCode } = error instanceof CliFailure ? error : unexpected(error);
   const lines = [
     `error: ${plain(message)}${details.code === undefined ? '' : ` (${plain(details.code)})`}`,
     ...(details.errors ?? []).map((item) => `  ${plain(item.field)}: ${plain(item.message)}`),

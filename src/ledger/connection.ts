@@ -4,7 +4,7 @@
  */
 import { Redis, type RedisOptions } from 'ioredis';
 import type { Log } from '../model/ports.js';
-import { unavailable } from './failures.js';
+import { answered, unavailable } from './failures.js';
 
 /** A redis:// or rediss:// URL, the path of a unix socket, or ioredis's own options (Sentinel). */
 export type RedisTarget = string | RedisOptions;
@@ -22,7 +22,7 @@ export function connect(
   target: RedisTarget,
   options: { readonly name: string; readonly commandTimeoutMs: number; readonly log: Log },
 ): Redis {
-  const tuned: RedisOptions = {
+  const tuned = {
     connectionName: `berth-${options.name}`,
     commandTimeout: options.commandTimeoutMs,
     connectTimeout: CONNECT_TIMEOUT_MS,
@@ -31,10 +31,11 @@ export function connect(
     maxRetriesPerRequest: 1,
     // Callers hear at once that Redis is away instead of queueing behind it.
     enableOfflineQueue: false,
-    retryStrategy: (tries) => Math.min(RETRY_MAX_MS, tries * RETRY_STEP_MS),
+    retryStrategy: (tries: number) => Math.min(RETRY_MAX_MS, tries * RETRY_STEP_MS),
     // After a failover the old master is a replica; its name now leads to the new one.
-    reconnectOnError: (error) => error.message.startsWith('READONLY'),
-  };
+    reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+    replyMapping: 'legacy',
+  } satisfies RedisOptions;
   const client =
     typeof target === 'string' ? new Redis(target, tuned) : new Redis({ ...target, ...tuned });
   logChanges(client, options.log.child({ connection: options.name }));
@@ -61,17 +62,24 @@ function logChanges(client: Redis, log: Log): void {
  */
 export async function untilReady(client: Redis): Promise<void> {
   if (client.status === 'ready') return;
-  await new Promise<void>((resolve, reject) => {
+  let trouble: Error | undefined;
+  const onError = (error: Error) => (trouble = error);
+  client.on('error', onError);
+  const ready = await new Promise<boolean>((resolve) => {
     const onReady = () => {
       clearTimeout(timer);
-      resolve();
+      resolve(true);
     };
     const timer = setTimeout(() => {
       client.off('ready', onReady);
-      reject(unavailable(`no connection within ${READY_LIMIT_MS.toString()} ms`));
+      resolve(false);
     }, READY_LIMIT_MS);
     client.once('ready', onReady);
   });
+  client.off('error', onError);
+  if (!ready) {
+    throw unavailable(`no connection to Redis: ${trouble?.message ?? 'it is not ready'}`, trouble);
+  }
 }
 
 /**
@@ -80,7 +88,7 @@ export async function untilReady(client: Redis): Promise<void> {
  */
 export async function checkEviction(client: Redis, log: Log): Promise<void> {
   // CONFIG is often forbidden where Redis is a service; INFO tells the same.
-  const memory = await client.info('memory');
+  const memory = await answered(client.info('memory'));
   const policy = /^maxmemory_policy:(\S+)/m.exec(memory)?.[1];
   if (policy === undefined) {
     log.warn('this Redis does not tell its maxmemory-policy; it must be noeviction');

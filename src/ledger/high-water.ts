@@ -20,9 +20,14 @@ export class HighWater {
   }
 
   /**
-   * The highest number seen in this incarnation. Take it before asking Redis: an answer may be
+   * The newest incarnation and its highest number. Take it before asking Redis: an answer may be
    * older than what another connection learns meanwhile.
    */
+  get latest(): { readonly incarnation: string; readonly seq: number } {
+    return { incarnation: this.#incarnation, seq: this.#seq };
+  }
+
+  /** The highest number seen in this incarnation; take it before asking, as `latest`. */
   seen(incarnation: string): number {
     return incarnation === this.#incarnation ? this.#seq : 0;
   }

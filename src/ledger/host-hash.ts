@@ -18,7 +18,8 @@ export function hashOfHost(facts: HostFacts, used: Resources): Record<string, st
     up: openFlag(facts),
     facts: JSON.stringify(facts),
   };
-  for (const [name, limit] of Object.entries(facts.limits)) hash[`limit:${name}`] = limit.toString();
+  for (const [name, limit] of Object.entries(facts.limits))
+    hash[`limit:${name}`] = limit.toString();
   for (const [name, amount] of Object.entries(used)) hash[`used:${name}`] = amount.toString();
   return hash;
 }

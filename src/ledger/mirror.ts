@@ -6,13 +6,11 @@
 import type { Redis } from 'ioredis';
 import type { HostFacts } from '../model/host.js';
 import { HostTable } from '../placement/host-table.js';
-import { answered, rebuilding, replies, unavailable } from './failures.js';
+import { rebuilding, replies, unavailable } from './failures.js';
 import type { HighWater } from './high-water.js';
 import { hostOfHash, sumsOf } from './host-hash.js';
 import type { LedgerKeys } from './keys.js';
-
-/** Hosts that are asked for in one write. */
-const HOSTS_PER_PIPELINE = 500;
+import { readHosts } from './read-hosts.js';
 
 /** Entries that one reading of the stream brings. */
 const ENTRIES_MAX = 1_000;
@@ -112,7 +110,7 @@ export class Mirror {
   }
 
   async #catchUp(raiseFence: boolean): Promise<number> {
-    for (let loads = 0; ; ) {
+    for (let loads = 0; ;) {
       if (this.#dirty) {
         if (loads === LOADS_MAX) throw unavailable('the ledger changes faster than it can be read');
         loads += 1;
@@ -142,15 +140,15 @@ export class Mirror {
     const { meta, log } = this.#keys;
     const pipeline = this.#redis.pipeline();
     if (raiseFence) pipeline.hincrby(meta, 'fence', 1);
-    pipeline.hmget(meta, 'incarnation', 'seq', 'fence');
+    pipeline.hmget(meta, 'incarnation', 'seq');
     pipeline.xrange(log, `(${this.#entryId}`, '+', 'COUNT', ENTRIES_MAX);
-    const [known, entries] = (await replies(pipeline)).slice(-2) as [
-      readonly (string | null)[],
-      readonly Entry[],
-    ];
-    const [incarnation, seq, fence] = known;
+    const answers = await replies(pipeline);
+    const fence = raiseFence ? Number(answers.shift()) : 0;
+    const [known, entries] = answers as [readonly (string | null)[], readonly Entry[]];
+    const [incarnation, seq] = known;
     if (incarnation === null || incarnation === undefined) throw rebuilding('there is no ledger');
-    return { incarnation, seq: Number(seq), fence: Number(fence), entries, seenBefore };
+    if (this.#highWater.isLost(incarnation)) throw rebuilding('Redis has lost changes');
+    return { incarnation, seq: Number(seq), fence, entries, seenBefore };
   }
 
   #replay(entries: readonly Entry[]): Step {
@@ -191,7 +189,7 @@ export class Mirror {
    * first, and are replayed over what was read here.
    */
   async #load(): Promise<void> {
-    const { meta, log, hosts, host } = this.#keys;
+    const { meta, log, hosts } = this.#keys;
     const [known, newest, ids] = (await replies(
       this.#redis
         .multi()
@@ -201,13 +199,7 @@ export class Mirror {
     )) as [readonly (string | null)[], readonly Entry[], readonly string[]];
     const [incarnation, epoch, seq] = known;
     if (incarnation === null || incarnation === undefined) throw rebuilding('there is no ledger');
-    if (this.#highWater.isLost(incarnation)) throw rebuilding('Redis has lost changes');
-    const hashes: Record<string, string>[] = [];
-    for (let from = 0; from < ids.length; from += HOSTS_PER_PIPELINE) {
-      const pipeline = this.#redis.pipeline();
-      for (const id of ids.slice(from, from + HOSTS_PER_PIPELINE)) pipeline.hgetall(host(id));
-      hashes.push(...((await replies(pipeline)) as Record<string, string>[]));
-    }
+    const hashes = await readHosts(this.#redis, this.#keys, ids);
     this.table.clear();
     for (const hash of hashes) {
       const found = hostOfHash(hash);
@@ -225,22 +217,4 @@ export class Mirror {
     this.#dirty = true;
     return rebuilding(`Redis has lost changes: ${how}`);
   }
-}
-
-/** Sums of all hosts as the ledger has them now, host by host. Empty when there is no ledger. */
-export async function readUsed(
-  redis: Redis,
-  keys: LedgerKeys,
-): Promise<ReadonlyMap<string, Record<string, string>>> {
-  const found = new Map<string, Record<string, string>>();
-  if ((await answered(redis.hexists(keys.meta, 'incarnation'))) === 0) return found;
-  const ids = await answered(redis.smembers(keys.hosts));
-  for (let from = 0; from < ids.length; from += HOSTS_PER_PIPELINE) {
-    const chunk = ids.slice(from, from + HOSTS_PER_PIPELINE);
-    const pipeline = redis.pipeline();
-    for (const id of chunk) pipeline.hgetall(keys.host(id));
-    const hashes = (await replies(pipeline)) as Record<string, string>[];
-    for (const [index, id] of chunk.entries()) found.set(id, hashes[index] ?? {});
-  }
-  return found;
 }

@@ -45,15 +45,7 @@ export const SCRIPTS = {
   },
   'rebuild-swap': {
     keys: ['meta', 'log', 'reserved', 'hosts', 'vms', 'stagedHosts', 'stagedVms'],
-    args: [
-      'epoch',
-      'incarnation',
-      'highWater',
-      'hostCount',
-      'vmCount',
-      'logLengthMax',
-      'prefixes',
-    ],
+    args: ['epoch', 'incarnation', 'highWater', 'hostCount', 'vmCount', 'logLengthMax', 'prefixes'],
     replies: ['SWAPPED', 'OLDER', 'INCOMPLETE'],
   },
 } as const satisfies Record<string, Shape>;

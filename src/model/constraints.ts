@@ -2,17 +2,19 @@
 
 export interface Constraints {
   /** Only hosts of this zone. */
-  readonly zone?: string;
-  readonly labels?: {
-    /** Labels that a host must carry, with exactly these values. */
-    readonly required?: Readonly<Record<string, string>>;
-    /** Labels that a host must not carry with these values. */
-    readonly forbidden?: Readonly<Record<string, string>>;
-  };
+  readonly zone?: string | undefined;
+  readonly labels?:
+    | {
+        /** Labels that a host must carry, with exactly these values. */
+        readonly required?: Readonly<Record<string, string>> | undefined;
+        /** Labels that a host must not carry with these values. */
+        readonly forbidden?: Readonly<Record<string, string>> | undefined;
+      }
+    | undefined;
   /** Only this host, by id or name. */
-  readonly host?: string;
+  readonly host?: string | undefined;
   /** None of these hosts, by id or name. */
-  readonly exclude?: readonly string[];
+  readonly exclude?: readonly string[] | undefined;
 }
 
 export const NO_CONSTRAINTS: Constraints = Object.freeze({});

@@ -49,7 +49,8 @@ export function createSimulatedDriver(options: {
       code === undefined ? null : { code, detail: 'The simulated driver was told to fail.' };
     const seen: Observation = { state, reason, since };
     vms.set(id, { seen, timer });
-    if (isPassing(state)) void passOn(id, NEXT_STATE[state], remainingMs(seen), timer.signal);
+    if (isPassing(state) && !closing.signal.aborted)
+      void passOn(id, NEXT_STATE[state], remainingMs(seen), timer.signal);
     return seen;
   };
 

@@ -1,0 +1,144 @@
+/** The API of one replica: the application on a listening server, and how it stops in order. */
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Express } from 'express';
+import type { Control } from '../control/control.js';
+import type { Log } from '../model/ports.js';
+import { createApp, type Closing } from './app.js';
+import type { Metrics } from './metrics.js';
+import { createOpenApi } from './openapi.js';
+import type { CatalogueReader } from './route.js';
+import { ROUTES } from './routes.js';
+
+export interface ApiOptions {
+  readonly control: Control;
+  readonly catalogue: CatalogueReader;
+  readonly adminToken: string;
+  /** With which agents join, besides the admin token. */
+  readonly joinToken?: string | undefined;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly version: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly bind: string;
+  readonly bodyBytesMax?: number;
+  /** How long requests in flight may take when this replica stops. */
+  readonly closeLimitMs?: number;
+}
+
+export interface Api {
+  readonly app: Express;
+  /** @returns the URL under which it answers */
+  listen(): Promise<{ readonly url: string; readonly port: number }>;
+  /** Takes no more requests, finishes those in flight, and cuts off what takes too long. */
+  close(): Promise<void>;
+}
+
+const BODY_BYTES_MAX = 64 * 1024;
+
+/** Below the limit of the whole shut-down, so that the rest still gets its turn. */
+const CLOSE_LIMIT_MS = 8_000;
+
+/** How often connections that have become idle are looked for while closing. */
+const SWEEP_MS = 50;
+
+/** Against callers that send slowly on purpose. They concern receiving only, not `?wait`. */
+const SERVER_LIMITS = {
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  keepAliveTimeout: 5_000,
+  connectionsCheckingInterval: 5_000,
+  maxHeaderSize: 16 * 1024,
+};
+
+export function createApi(options: ApiOptions): Api {
+  const { adminToken, joinToken, log, metrics, closeLimitMs = CLOSE_LIMIT_MS } = options;
+  const closing = createClosing();
+  const app = createApp({
+    routes: ROUTES,
+    ports: {
+      control: options.control,
+      catalogue: options.catalogue,
+      metrics,
+      openApi: JSON.stringify(createOpenApi(ROUTES, options.version)),
+    },
+    tokens: { adminToken, joinToken },
+    bodyBytesMax: options.bodyBytesMax ?? BODY_BYTES_MAX,
+    log,
+    telemetry: metrics,
+    closing,
+  });
+  const server = createServer(SERVER_LIMITS, app);
+  return {
+    app,
+    listen: () => listen(server, options.port, options.bind),
+    async close() {
+      closing.begin();
+      await closeServer(server, closeLimitMs, log);
+    },
+  };
+}
+
+function createClosing(): Closing & { begin(): void } {
+  const listeners = new Set<() => void>();
+  let begun = false;
+  return {
+    isClosing: () => begun,
+    onClosing(callback) {
+      listeners.add(callback);
+      return () => {
+        listeners.delete(callback);
+      };
+    },
+    begin() {
+      begun = true;
+      for (const callback of listeners) callback();
+    },
+  };
+}
+
+function listen(
+  server: Server,
+  port: number,
+  bind: string,
+): Promise<{ readonly url: string; readonly port: number }> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, bind, () => {
+      server.off('error', reject);
+      const { port: taken } = server.address() as AddressInfo;
+      resolve({ url: `http://${reachable(bind)}:${taken.toString()}`, port: taken });
+    });
+  });
+}
+
+/** "Every address" is none that one can call. */
+function reachable(bind: string): string {
+  if (bind === '0.0.0.0' || bind === '') return '127.0.0.1';
+  if (bind === '::') return '[::1]';
+  return bind.includes(':') ? `[${bind}]` : bind;
+}
+
+async function closeServer(server: Server, limitMs: number, log: Log): Promise<void> {
+  if (!server.listening) return;
+  const closed = new Promise<void>((resolve) => {
+    server.close(() => {
+      resolve();
+    });
+  });
+  // A connection that was busy when closing began is not seen by `close` when it falls idle.
+  const sweep = setInterval(() => {
+    server.closeIdleConnections();
+  }, SWEEP_MS);
+  const limit = setTimeout(() => {
+    log.warn('requests in flight were cut off', { limitMs });
+    server.closeAllConnections();
+  }, limitMs);
+  try {
+    await closed;
+  } finally {
+    clearInterval(sweep);
+    clearTimeout(limit);
+  }
+}

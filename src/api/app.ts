@@ -1,0 +1,142 @@
+/** The Express application: guard, routes and failures, in this order. Nothing listens here. */
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
+import helmet from 'helmet';
+import { DomainError } from '../model/errors.js';
+import type { Log, Telemetry } from '../model/ports.js';
+import { createGate, type Tokens } from './auth.js';
+import { createBodyReader, type BodyReader } from './body.js';
+import { Exchange } from './exchange.js';
+import type { ApiPorts, Route } from './route.js';
+
+export interface AppOptions {
+  readonly routes: readonly Route[];
+  readonly ports: ApiPorts;
+  readonly tokens: Tokens;
+  readonly bodyBytesMax: number;
+  readonly log: Log;
+  readonly telemetry: Telemetry;
+  readonly closing: Closing;
+}
+
+/** Whether this replica is stopping, and who wants to hear of it. */
+export interface Closing {
+  isClosing(): boolean;
+  /** @returns how to stop listening */
+  onClosing(callback: () => void): () => void;
+}
+
+export function createApp(options: AppOptions): Express {
+  const { routes, closing, log, telemetry } = options;
+  const exchangeOptions = {
+    log,
+    telemetry,
+    isClosing: () => closing.isClosing(),
+    onClosing: (callback: () => void) => closing.onClosing(callback),
+  };
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.enable('case sensitive routing');
+  app.enable('strict routing');
+  // The routes read it themselves: Express would fold repeated parameters into lists.
+  app.set('query parser', false);
+
+  app.use((request, response, next) => {
+    response.locals['exchange'] = new Exchange(request, response, exchangeOptions);
+    next();
+  });
+  app.use(securityHeaders);
+  app.use(guard(options));
+  const readBody = createBodyReader(options.bodyBytesMax);
+  for (const route of routes) {
+    app[route.method](route.path, handlerOf(route, options.ports, readBody));
+  }
+  for (const [path, allow] of allowedMethods(routes)) app.all(path, refuseMethod(allow));
+  app.use((request) => {
+    throw new DomainError('not_found', `There is nothing at ${request.path.slice(0, 200)}.`);
+  });
+  app.use(failures);
+  return app;
+}
+
+/** Set by the first middleware, so it is always there. */
+const exchangeOf = (response: { readonly locals: Record<string, unknown> }): Exchange =>
+  response.locals['exchange'] as Exchange;
+
+/**
+ * For the pages; API answers carry them as well, as nobody can tell which answer a browser will
+ * be made to show. TLS ends before us, so nothing here insists on it.
+ */
+const securityHeaders = helmet({
+  contentSecurityPolicy: {
+    useDefaults: false,
+    directives: {
+      'default-src': ["'none'"],
+      'script-src': ["'self'"],
+      // The viewer styles itself with style elements and attributes.
+      'style-src': ["'self'", "'unsafe-inline'"],
+      'img-src': ["'self'", 'data:'],
+      'font-src': ["'self'", 'data:'],
+      'connect-src': ["'self'"],
+      'base-uri': ["'none'"],
+      'form-action': ["'self'"],
+      'frame-ancestors': ["'none'"],
+    },
+  },
+  strictTransportSecurity: false,
+});
+
+function guard({ routes, tokens, closing }: AppOptions): RequestHandler {
+  const gate = createGate(routes, tokens);
+  return (request, response, next) => {
+    if (closing.isClosing()) {
+      throw new DomainError('shutting_down', 'This replica is stopping; ask another.');
+    }
+    const verdict = gate(request.method, request.path, request.headers);
+    if (!verdict.allowed) {
+      response.setHeader('WWW-Authenticate', verdict.challenge);
+      throw new DomainError(
+        'unauthenticated',
+        'Send a valid token: Authorization: Bearer <token>.',
+      );
+    }
+    next();
+  };
+}
+
+function handlerOf(route: Route, ports: ApiPorts, readBody: BodyReader): RequestHandler {
+  return async (request, response) => {
+    const exchange = exchangeOf(response);
+    exchange.route = route;
+    const body = route.body === undefined ? undefined : await readBody(request, response);
+    const from = request.url.indexOf('?');
+    const queryString = from === -1 ? '' : request.url.slice(from + 1);
+    const raw = { params: request.params, queryString, body };
+    exchange.answer(await route.run(raw, exchange, ports));
+  };
+}
+
+/** Which methods each path knows, as the `Allow` header says it. */
+function allowedMethods(routes: readonly Route[]): ReadonlyMap<string, string> {
+  const methods = new Map<string, string[]>();
+  for (const { method, path } of routes) {
+    const known = methods.get(path) ?? [];
+    known.push(...(method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()]));
+    methods.set(path, known);
+  }
+  return new Map([...methods].map(([path, known]) => [path, known.join(', ')]));
+}
+
+function refuseMethod(allow: string): RequestHandler {
+  return (request, response) => {
+    response.setHeader('Allow', allow);
+    throw new DomainError('method_not_allowed', `${request.method} is not allowed here.`, {
+      extra: { allow: allow.split(', ') },
+    });
+  };
+}
+
+// Express knows an error handler by its four parameters.
+const failures: ErrorRequestHandler = (thrown: unknown, _request, response, _next) => {
+  exchangeOf(response).fail(thrown);
+};

@@ -1,0 +1,115 @@
+/**
+ * What each error code means to somebody who meets it. Shown at /docs/errors; docs/errors.md says
+ * the same, and a test compares the two.
+ */
+import type { ErrorCode } from '../model/errors.js';
+
+export interface ErrorAdvice {
+  readonly when: string;
+  /** What the caller, or the operator, can do. */
+  readonly remedy: string;
+  /** What the problem document carries besides its standard fields. */
+  readonly adds?: string;
+}
+
+export const ERROR_GUIDE: Readonly<Record<ErrorCode, ErrorAdvice>> = {
+  invalid_request: {
+    when: 'A field, a query parameter or the path is missing, unknown, given twice or not what it must be.',
+    remedy:
+      'Correct every field that `errors` names; repeating the request as it is will not help.',
+    adds: '`errors`: a list of `{field, message}`. `(body)`, `(path)` and `(query)` stand for the whole.',
+  },
+  invalid_json: {
+    when: 'The body cannot be read as JSON.',
+    remedy: 'Send valid JSON in UTF-8.',
+  },
+  unauthenticated: {
+    when: 'There is no token, or it is not the right one.',
+    remedy: 'Send `Authorization: Bearer <token>`. `berth up` keeps its token in the data folder.',
+  },
+  not_found: {
+    when: 'There is no VM, host or path of this name. A deleted VM is no longer found.',
+    remedy: 'Look at the id; lists show what there is.',
+  },
+  method_not_allowed: {
+    when: 'The path exists, but not for this method.',
+    remedy: 'Use a method that `allow` names.',
+    adds: '`allow`: the methods, as in the `Allow` header.',
+  },
+  no_feasible_host: {
+    when: 'No host has room for the VM, or none meets its constraints. Nothing was booked.',
+    remedy:
+      'Look at `summary`, or ask `POST /v1/placements` for every host. Ask for less, loosen constraints, free room or add hosts.',
+    adds: '`summary`: `considered`, `feasible`, `byReason` (how many hosts each reason kept away) and `nearest` (the open host that lacks least, and what it lacks).',
+  },
+  id_conflict: {
+    when: 'The id belongs to another VM, or to one that was deleted. The same request again is not a conflict: it gets the same VM.',
+    remedy: 'Choose another id, or leave it out.',
+    adds: '`errors`: names `id`.',
+  },
+  name_conflict: {
+    when: 'Another host has this name.',
+    remedy: 'Give the host a name of its own.',
+  },
+  state_conflict: {
+    when: 'What is asked does not go with the present state: a VM that is being deleted or has failed cannot be started or stopped.',
+    remedy:
+      'Look at `state`, `desiredState` and `reason` of the VM; delete a failed one and create another.',
+  },
+  claim_refused: {
+    when: 'An agent finds that its host has no room for the VM, whatever the books say. Only agents answer this; Berth tries the next best host.',
+    remedy:
+      'Nothing for callers. An operator may compare the totals of the host with what else runs on it.',
+    adds: '`shortfalls`: a list of `{resource, requested, available, limit}`.',
+  },
+  stale_assignment: {
+    when: 'An agent was given an order that a newer one has replaced. Only agents answer this.',
+    remedy: 'Nothing: the newer order stands.',
+    adds: '`newest`: the newest assignment that the agent knows.',
+  },
+  body_too_large: {
+    when: 'The body has more bytes than this call takes (64 KiB unless configured otherwise).',
+    remedy: 'Send less; no request needs as much.',
+  },
+  unsupported_media_type: {
+    when: 'The body is not `application/json`, not in UTF-8, or compressed.',
+    remedy: 'Send plain JSON with `Content-Type: application/json`.',
+    adds: '`accepted`: the media type that is.',
+  },
+  overloaded: {
+    when: 'More requests wait for a place than this replica takes on, or none could be decided in time. Nothing was booked.',
+    remedy: 'Try again after `Retry-After`, with the same id if you chose one.',
+  },
+  internal_error: {
+    when: 'Something happened that nobody foresaw. What was asked may or may not have been done.',
+    remedy:
+      'Give `requestId` to your operator: the log tells more under it. Look at the state before trying again.',
+  },
+  agent_unreachable: {
+    when: 'The agent of a host gave no usable answer. What it was asked may or may not have been done.',
+    remedy: 'Wait: Berth asks again by itself. An operator may look at the host.',
+  },
+  agent_refused: {
+    when: 'The agent of a host refused what it was asked.',
+    remedy: 'Compare the versions and the configuration of agent and control plane.',
+  },
+  ledger_rebuilding: {
+    when: 'The ledger is being rebuilt from the catalogue, so nothing can be placed for a moment.',
+    remedy: 'Try again after `Retry-After`.',
+  },
+  ledger_unavailable: {
+    when: 'Redis does not answer. Reads and deletes go on.',
+    remedy:
+      'Try again after `Retry-After`, with the same id if you chose one. An operator may look at `/readyz`.',
+  },
+  catalogue_unavailable: {
+    when: 'PostgreSQL does not answer.',
+    remedy:
+      'Try again after `Retry-After`. A create may have been recorded: repeat it with the same id.',
+  },
+  shutting_down: {
+    when: 'This replica is stopping.',
+    remedy:
+      'Try again after `Retry-After`: another replica, or the next start of this one, answers.',
+  },
+};

@@ -1,0 +1,150 @@
+/** The OpenAPI 3.1 document, made from the route table. */
+import {
+  createDocument,
+  type ZodOpenApiOperationObject,
+  type ZodOpenApiResponseObject,
+  type ZodOpenApiResponsesObject,
+} from 'zod-openapi';
+import { ERROR_CODES, type ErrorCode } from '../model/errors.js';
+import { PROBLEM_CONTENT_TYPE, problemSchema, problemType } from '../wire/problem.js';
+import { BODY_ERRORS, COMMON_ERRORS } from './problem.js';
+import type { AnswerDoc, Route } from './route.js';
+
+const DESCRIPTION = [
+  'Berth gives every VM a berth on a host.',
+  'Amounts: cpu in vCPU, memory and disk in MiB, network and disk_io in bytes/s.',
+  'Failures are problem documents (RFC 9457); [every code](/docs/errors) has its advice.',
+  'Lists are paged: give `nextCursor` of a page as `cursor` to get the next.',
+].join('\n\n');
+
+/** Every code that a route may answer. */
+export function errorCodesOf(route: Route): readonly ErrorCode[] {
+  const common = COMMON_ERRORS.filter(
+    (code) => code !== 'unauthenticated' || route.access !== 'public',
+  );
+  const ofBody = route.body === undefined ? [] : BODY_ERRORS;
+  return [...new Set([...route.errors, ...common, ...ofBody])];
+}
+
+/** `/v1/vms/:id` as OpenAPI writes it: `/v1/vms/{id}`. */
+export const templateOf = (path: string): string => path.replaceAll(/:(\w+)/g, '{$1}');
+
+/** @param version of Berth */
+export function createOpenApi(routes: readonly Route[], version: string) {
+  const paths: Record<string, Record<string, ZodOpenApiOperationObject>> = {};
+  for (const route of routes) {
+    const operations = (paths[templateOf(route.path)] ??= {});
+    operations[route.method] = operationOf(route);
+  }
+  return createDocument({
+    openapi: '3.1.0',
+    info: {
+      title: 'Berth',
+      version,
+      description: DESCRIPTION,
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    servers: [{ url: '/' }],
+    security: [{ bearer: [] }],
+    paths,
+    components: {
+      securitySchemes: {
+        bearer: { type: 'http', scheme: 'bearer', description: 'The admin token' },
+        joinToken: { type: 'http', scheme: 'bearer', description: 'The token of agents' },
+        basic: { type: 'http', scheme: 'basic', description: 'The admin token as password' },
+      },
+    },
+  });
+}
+
+const SECURITY: Readonly<Record<Route['access'], readonly Record<string, string[]>[]>> = {
+  admin: [{ bearer: [] }],
+  join: [{ bearer: [] }, { joinToken: [] }],
+  browser: [{ bearer: [] }, { basic: [] }],
+  public: [],
+};
+
+function operationOf(route: Route): ZodOpenApiOperationObject {
+  const { params, query, body, example } = route;
+  return {
+    operationId: route.name,
+    summary: route.summary,
+    tags: [route.tag],
+    security: [...SECURITY[route.access]],
+    ...(params === undefined && query === undefined
+      ? {}
+      : {
+          requestParams: {
+            ...(params === undefined ? {} : { path: params }),
+            ...(query === undefined ? {} : { query }),
+          },
+        }),
+    ...(body === undefined
+      ? {}
+      : {
+          requestBody: {
+            required: !body.safeParse({}).success,
+            content: {
+              'application/json': {
+                schema: body,
+                ...(example.body === undefined ? {} : { example: example.body }),
+              },
+            },
+          },
+        }),
+    responses: responsesOf(route),
+  };
+}
+
+function responsesOf(route: Route): ZodOpenApiResponsesObject {
+  const responses: Record<string, ZodOpenApiResponseObject> = {};
+  for (const [status, doc] of Object.entries(route.answers)) {
+    const isExample = Number(status) === route.example.status;
+    responses[status] = answerOf(doc, isExample ? route.example.answer : undefined);
+  }
+  const codes = errorCodesOf(route);
+  for (const status of new Set(codes.map((code) => ERROR_CODES[code].status))) {
+    const known = responses[status.toString()];
+    const problems = problemsOf(codes.filter((code) => ERROR_CODES[code].status === status));
+    responses[status.toString()] =
+      known === undefined
+        ? problems
+        : {
+            description: `${known.description}; or ${problems.description}`,
+            content: { ...known.content, ...problems.content },
+          };
+  }
+  return responses;
+}
+
+function answerOf(doc: AnswerDoc, example: unknown): ZodOpenApiResponseObject {
+  const type = doc.contentType ?? 'application/json';
+  return {
+    description: doc.description,
+    content: {
+      [type]: {
+        schema: doc.schema ?? { type: type === 'application/json' ? 'object' : 'string' },
+        ...(example === undefined ? {} : { example }),
+      },
+    },
+  };
+}
+
+const problemsOf = (codes: readonly ErrorCode[]): ZodOpenApiResponseObject => ({
+  description: codes.map((code) => `\`${code}\`: ${ERROR_CODES[code].title}`).join('; '),
+  content: {
+    [PROBLEM_CONTENT_TYPE]: {
+      schema: problemSchema,
+      examples: Object.fromEntries(codes.map((code) => [code, { value: exampleProblem(code) }])),
+    },
+  },
+});
+
+const exampleProblem = (code: ErrorCode) => ({
+  type: problemType(code),
+  title: ERROR_CODES[code].title,
+  status: ERROR_CODES[code].status,
+  code,
+  detail: ERROR_CODES[code].title,
+  requestId: '6f1f7a9e-0a55-4d4b-9c0b-1a4f5a1f8a77',
+});

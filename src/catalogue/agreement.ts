@@ -1,0 +1,91 @@
+/** What ledger and catalogue must agree on: epoch, high-water mark, and what is not yet settled. */
+import { sql } from 'kysely';
+import type { Catalogue, LedgerBooking } from '../model/ports.js';
+import type { Allocation } from '../model/vm.js';
+import type { Database } from './connection.js';
+import { answered } from './failures.js';
+import { selectHosts } from './hosts.js';
+
+type Agreement = Pick<
+  Catalogue,
+  'epoch' | 'nextEpoch' | 'snapshot' | 'recordedBookings' | 'pendingReleases' | 'settleReleases'
+>;
+
+interface AllocationRow {
+  readonly booking_id: string;
+  readonly vm_id: string;
+  readonly host_id: string;
+  readonly assignment: number;
+  readonly path: string;
+  readonly resources: Allocation['resources'];
+}
+
+const first = <Row>(rows: readonly Row[]): Row => {
+  const [row] = rows;
+  if (row === undefined) throw new Error('the database has no meta row');
+  return row;
+};
+
+export const agreementOf = (db: Database): Agreement => ({
+  epoch: () =>
+    answered(async () => {
+      const { rows } = await sql<{ epoch: number; highWater: number }>`
+        select epoch, high_water as "highWater" from meta`.execute(db);
+      return first(rows);
+    }),
+
+  nextEpoch: () =>
+    answered(async () => {
+      const { rows } = await sql<{ epoch: number }>`
+        update meta set epoch = epoch + 1 returning epoch`.execute(db);
+      return first(rows).epoch;
+    }),
+
+  snapshot: () =>
+    answered(() =>
+      db
+        .transaction()
+        .setIsolationLevel('repeatable read')
+        .execute(async (tx) => {
+          const hosts = await selectHosts(tx, sql`true`);
+          const { rows } = await sql<AllocationRow>`
+          select booking_id, vm_id, host_id, assignment, path, resources from allocations`.execute(
+            tx,
+          );
+          return {
+            hosts,
+            allocations: rows.map((row) => ({
+              bookingId: row.booking_id,
+              vmId: row.vm_id,
+              hostId: row.host_id,
+              assignment: row.assignment,
+              path: row.path,
+              resources: row.resources,
+            })),
+          };
+        }),
+    ),
+
+  recordedBookings: (bookingIds) =>
+    answered(async () => {
+      const { rows } = await sql<{ booking_id: string; assignment: number }>`
+        select booking_id, assignment from allocations
+        where booking_id = any(${bookingIds})`.execute(db);
+      return new Map(rows.map((row) => [row.booking_id, row.assignment]));
+    }),
+
+  pendingReleases: (olderThanMs, limit) =>
+    answered(async () => {
+      const { rows } = await sql<LedgerBooking>`
+        select booking_id as "bookingId", vm_id as "vmId", host_id as "hostId"
+        from pending_releases
+        where created_at <= clock_timestamp() - ${olderThanMs} * interval '1 millisecond'
+        order by created_at limit ${limit}`.execute(db);
+      return rows;
+    }),
+
+  settleReleases: (bookingIds) =>
+    answered(async () => {
+      await sql`delete from pending_releases where booking_id = any(${bookingIds})`.execute(db);
+    }),
+});

@@ -1,0 +1,93 @@
+/** Rows as they come from the database, and what they mean. */
+import type { Constraints } from '../model/constraints.js';
+import type { Host, HostMode } from '../model/host.js';
+import type { HostState } from '../model/host-liveness.js';
+import type { Inventory } from '../model/inventory.js';
+import type { Resources } from '../model/resources.js';
+import type { Attempt, DesiredState, Reason, Vm, VmState } from '../model/vm.js';
+
+export interface HostRow {
+  readonly id: string;
+  readonly seq: number;
+  readonly name: string;
+  readonly address: string;
+  readonly zone: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly state: HostState;
+  readonly mode: HostMode;
+  readonly mode_reason: string | null;
+  readonly missed_polls: number;
+  readonly inventory: Inventory;
+  readonly allocated: Resources;
+  readonly vms: number;
+  readonly revision: number;
+  readonly version: string;
+  readonly boot_id: string;
+  readonly last_seen_at: Date | null;
+  readonly created_at: Date;
+}
+
+export const hostOf = (row: HostRow): Host => ({
+  id: row.id,
+  name: row.name,
+  address: row.address,
+  zone: row.zone,
+  labels: row.labels,
+  state: row.state,
+  mode: row.mode,
+  modeReason: row.mode_reason,
+  missedPolls: row.missed_polls,
+  inventory: row.inventory,
+  allocated: row.allocated,
+  vms: row.vms,
+  seq: row.seq,
+  revision: row.revision,
+  agent: { version: row.version, bootId: row.boot_id },
+  lastSeenAt: row.last_seen_at,
+  createdAt: row.created_at,
+});
+
+type StoredAttempt = Omit<Attempt, 'at'> & { readonly at: string };
+
+export interface VmRow {
+  readonly id: string;
+  readonly seq: number;
+  readonly name: string;
+  readonly path: string;
+  readonly resources: Resources;
+  readonly image: string | null;
+  readonly constraints: Constraints;
+  readonly request_hash: string;
+  readonly desired_state: DesiredState;
+  readonly state: VmState;
+  readonly host_id: string | null;
+  readonly host_name: string | null;
+  readonly booking_id: string | null;
+  readonly assignment: number | null;
+  readonly reason: Reason | null;
+  readonly attempts: readonly StoredAttempt[];
+  readonly has_run: boolean;
+  readonly created_at: Date;
+  readonly updated_at: Date;
+}
+
+export const vmOf = (row: VmRow): Vm => ({
+  id: row.id,
+  name: row.name,
+  path: row.path,
+  resources: row.resources,
+  image: row.image,
+  constraints: row.constraints,
+  desiredState: row.desired_state,
+  state: row.state,
+  host: row.host_id === null ? null : { id: row.host_id, name: row.host_name ?? row.host_id },
+  allocation:
+    row.booking_id === null || row.assignment === null
+      ? null
+      : { bookingId: row.booking_id, assignment: row.assignment },
+  reason: row.reason,
+  attempts: row.attempts.map((attempt) => ({ ...attempt, at: new Date(attempt.at) })),
+  hasRun: row.has_run,
+  createdAt: row.created_at,
+  updatedAt: row.updated_at,
+});

@@ -1,0 +1,153 @@
+/**
+ * Calls to the control plane. Every answer is checked against its schema in wire, and handed on as
+ * it came, so that `--json` shows all of it. A call is sent once: repeating it is the user's choice.
+ */
+import { request } from 'undici';
+import { PROBLEM_CONTENT_TYPE, problemSchema, type ProblemBody } from '../wire/problem.js';
+import type { Access } from './access.js';
+import { CliFailure, EXIT } from './failure.js';
+import { failureOf } from './problem.js';
+import { understood, type Schema } from './understood.js';
+
+export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
+export type Query = Readonly<Record<string, string | number | undefined>>;
+
+export interface CallOptions {
+  readonly query?: Query;
+  readonly body?: unknown;
+  /** How long to wait for the answer; 30 s when absent. */
+  readonly timeoutMs?: number;
+}
+
+export interface Client {
+  /** @throws CliFailure on any answer but a success, and when there is none */
+  call<Body>(
+    method: Method,
+    path: string,
+    schema: Schema<Body>,
+    options?: CallOptions,
+  ): Promise<Body>;
+}
+
+const ANSWER_TIMEOUT_MS = 30_000;
+
+/** @param tokenSource where a token would have been found, for the hint of a 401 */
+export function createClient(access: Access, tokenSource: string): Client {
+  return {
+    async call(method, path, schema, options = {}) {
+      const reply = await send(access, method, path, options);
+      const document = jsonOf(reply.text);
+      if (reply.status >= 200 && reply.status < 300) {
+        if (understood(schema, document)) return document;
+        throw notBerth(access, reply.status);
+      }
+      if (!reply.isProblem || !understood<ProblemBody>(problemSchema, document)) {
+        throw notBerth(access, reply.status);
+      }
+      throw failureOf(document, {
+        retryAfterS: reply.retryAfterS,
+        tokenSource,
+        hasToken: access.token !== null,
+      });
+    },
+  };
+}
+
+interface Reply {
+  readonly status: number;
+  readonly isProblem: boolean;
+  readonly retryAfterS: string | undefined;
+  readonly text: string;
+}
+
+async function send(
+  access: Access,
+  method: Method,
+  path: string,
+  { query = {}, body, timeoutMs = ANSWER_TIMEOUT_MS }: CallOptions,
+): Promise<Reply> {
+  const url = new URL(`${access.url}${path}`);
+  for (const [key, value] of Object.entries(query)) {
+    if (value !== undefined) url.searchParams.set(key, value.toString());
+  }
+  try {
+    const {
+      statusCode,
+      headers,
+      body: answer,
+    } = await request(url, {
+      method,
+      headers: {
+        accept: `application/json, ${PROBLEM_CONTENT_TYPE}`,
+        ...(access.token === null ? {} : { authorization: `Bearer ${access.token}` }),
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      headersTimeout: timeoutMs,
+      bodyTimeout: timeoutMs,
+    });
+    const retryAfter = headers['retry-after'];
+    return {
+      status: statusCode,
+      isProblem: String(headers['content-type']).startsWith(PROBLEM_CONTENT_TYPE),
+      retryAfterS: typeof retryAfter === 'string' ? retryAfter : undefined,
+      text: await answer.text(),
+    };
+  } catch (cause) {
+    throw unanswered(access, timeoutMs, cause);
+  }
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Nothing was sent when the connection was never made. */
+const NEVER_CONNECTED: readonly unknown[] = [
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
+];
+const TIMED_OUT: readonly unknown[] = ['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT'];
+
+function unanswered(access: Access, timeoutMs: number, cause: unknown): CliFailure {
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  if (TIMED_OUT.includes(code)) {
+    const seconds = Math.round(timeoutMs / 1_000).toString();
+    return new CliFailure(
+      EXIT.unreachable,
+      `The control plane at ${access.url} did not answer in ${seconds} s.`,
+      {
+        hint: 'it may have carried out the request: look before you repeat it',
+        unsure: true,
+        cause,
+      },
+    );
+  }
+  const why = typeof code === 'string' ? ` (${code})` : '';
+  if (NEVER_CONNECTED.includes(code)) {
+    return new CliFailure(EXIT.unreachable, `No control plane answers at ${access.url}${why}.`, {
+      hint: '`berth up` starts one on this machine; BERTH_URL names another',
+      cause,
+    });
+  }
+  return new CliFailure(EXIT.unreachable, `The connection to ${access.url} broke${why}.`, {
+    hint: 'it may have carried out the request: look before you repeat it',
+    unsure: true,
+    cause,
+  });
+}
+
+const notBerth = (access: Access, status: number): CliFailure =>
+  new CliFailure(
+    EXIT.unreachable,
+    `What answers at ${access.url} (status ${status.toString()}) does not speak as a control plane of Berth.`,
+    { hint: 'look at BERTH_URL, and at proxies on the way' },
+  );

@@ -1,0 +1,153 @@
+/** `berth vm …`: create, list, show, start, stop, delete. */
+import { randomUUID } from 'node:crypto';
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { VM_STATES } from '../model/vm.js';
+import { vmPageSchema, vmSchema, type VmBody } from '../wire/vms.js';
+import { parseCount } from './amounts.js';
+import type { CliContext } from './context.js';
+import { createVm, type CreateOptions } from './create-vm.js';
+import { findVm, vmPath } from './find-vm.js';
+import { gather } from './pages.js';
+import { printJson, printLine } from './print.js';
+import { addRequestOptions } from './request-options.js';
+import { examples, jsonOption, runCommand } from './run-command.js';
+import { printVm, printVms } from './vm-view.js';
+
+/** Longest wait that the API grants to one call. */
+const WAIT_S_MAX = 300;
+const WAIT_S_DEFAULT = 60;
+
+export function registerVmCommands(program: Command, context: CliContext): void {
+  const vm = program.command('vm').description('create, list, show, start, stop and delete VMs');
+  registerCreate(vm, context);
+  registerList(vm, context);
+  registerShow(vm, context);
+  registerWish(vm, context, {
+    verb: 'start',
+    description: 'have a stopped VM run again',
+    method: 'POST',
+    pathOf: (id) => `${vmPath(id)}/start`,
+    says: ({ name, state }) => `${name} is to run; it is ${state} now.`,
+  });
+  registerWish(vm, context, {
+    verb: 'stop',
+    description: 'stop a VM; it keeps its place and its disk',
+    method: 'POST',
+    pathOf: (id) => `${vmPath(id)}/stop`,
+    says: ({ name, state }) => `${name} is to stop; it is ${state} now.`,
+  });
+  registerWish(vm, context, {
+    verb: 'delete',
+    description: 'delete a VM, its disk included; there is no way back',
+    method: 'DELETE',
+    pathOf: vmPath,
+    says: ({ name, id }) => `${name} (${id}) is being deleted.`,
+  });
+}
+
+function registerCreate(vm: Command, context: CliContext): void {
+  const create = vm
+    .command('create')
+    .description('create a VM on the host that fits best, and wait until it runs')
+    .option('--name <name>', 'name; one is made up when absent')
+    .option('--image <image>', 'image that its disk is made from')
+    .option('--path <tenant:project>', 'whom it belongs to');
+  addRequestOptions(create)
+    .option('--id <id>', 'id of your own: a repeat with it never makes a second VM')
+    .option('--no-wait', 'return as soon as it has a host')
+    .option('--timeout <seconds>', 'longest wait', parseWaitS, WAIT_S_DEFAULT)
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      examples(
+        'berth vm create --name web-1 --cpu 2 --memory 2GiB --disk 10GiB',
+        'berth vm create --zone zone-a --require disk=ssd --exclude host-3 --no-wait --json',
+      ),
+    )
+    .action((options: CreateOptions) =>
+      runCommand(context, (client) => createVm(client, context, options, randomUUID())),
+    );
+}
+
+/** @throws InvalidArgumentError */
+function parseWaitS(text: string): number {
+  const seconds = parseCount(text);
+  if (seconds > WAIT_S_MAX) {
+    throw new InvalidArgumentError(`It must be at most ${WAIT_S_MAX.toString()}.`);
+  }
+  return seconds;
+}
+
+interface ListOptions {
+  readonly host?: string;
+  readonly path?: string;
+  readonly state?: string;
+  readonly limit?: number;
+  readonly json?: boolean;
+}
+
+function registerList(vm: Command, context: CliContext): void {
+  vm.command('list')
+    .description('list VMs')
+    .option('--host <host>', 'only those on this host, by id or name')
+    .option('--path <path>', 'only those of this path')
+    .addOption(new Option('--state <state>', 'only those in this state').choices(VM_STATES))
+    .option('--limit <count>', 'at most so many; all when absent', parseCount)
+    .addOption(jsonOption())
+    .addHelpText('after', examples('berth vm list --state running', 'berth vm list --json'))
+    .action(({ json, limit, ...query }: ListOptions) =>
+      runCommand(context, async (client) => {
+        const page = await gather(client, '/v1/vms', vmPageSchema, query, limit);
+        if (json === true) printJson(context, page);
+        else if (page.items.length === 0) printLine(context, 'No VMs.');
+        else printVms(context, page.items);
+        if (json !== true && page.nextCursor !== null) {
+          printLine(context, '… and more; raise --limit to see them');
+        }
+      }),
+    );
+}
+
+interface JsonOption {
+  readonly json?: boolean;
+}
+
+function registerShow(vm: Command, context: CliContext): void {
+  vm.command('show')
+    .description('show a VM: where it is, in which state, and why')
+    .argument('<vm>', 'its id, or a name that only it has')
+    .addOption(jsonOption())
+    .addHelpText('after', examples('berth vm show web-1'))
+    .action((idOrName: string, { json }: JsonOption) =>
+      runCommand(context, async (client) => {
+        const found = await findVm(client, idOrName);
+        if (json === true) printJson(context, found);
+        else printVm(context, found);
+      }),
+    );
+}
+
+/** A command that only says what is wanted of a VM; the control plane does it in its own time. */
+interface Wish {
+  readonly verb: string;
+  readonly description: string;
+  readonly method: 'POST' | 'DELETE';
+  pathOf(id: string): string;
+  says(vm: VmBody): string;
+}
+
+function registerWish(vm: Command, context: CliContext, wish: Wish): void {
+  vm.command(wish.verb)
+    .description(wish.description)
+    .argument('<vm>', 'its id, or a name that only it has')
+    .addOption(jsonOption())
+    .addHelpText('after', examples(`berth vm ${wish.verb} web-1`))
+    .action((idOrName: string, { json }: JsonOption) =>
+      runCommand(context, async (client) => {
+        const { id } = await findVm(client, idOrName);
+        const answer = await client.call(wish.method, wish.pathOf(id), vmSchema);
+        if (json === true) printJson(context, answer);
+        else printLine(context, wish.says(answer));
+      }),
+    );
+}

@@ -1,0 +1,251 @@
+/**
+ * The ledger on Redis: who has booked what. Fast, shared by all replicas, and disposable: whatever
+ * it says can be rebuilt from the catalogue, and nothing is believed that no rebuild has confirmed.
+ */
+import type { Redis } from 'ioredis';
+import type { HostFacts } from '../model/host.js';
+import type {
+  CatalogueSnapshot,
+  Clock,
+  Ledger,
+  LedgerBooking,
+  LedgerState,
+  Log,
+  PlacementTurn,
+} from '../model/ports.js';
+import type { Resources } from '../model/resources.js';
+import type { HostTable } from '../placement/host-table.js';
+import { checkEviction, connect, untilReady, type RedisTarget } from './connection.js';
+import { answered } from './failures.js';
+import { HighWater } from './high-water.js';
+import { amountsAsText, openFlag, usedOfHash } from './host-hash.js';
+import { ledgerKeys, type LedgerKeys } from './keys.js';
+import { PlacementLock } from './lock.js';
+import { Mirror } from './mirror.js';
+import { readHosts } from './read-hosts.js';
+import { replaceLedger } from './rebuild.js';
+import { runScript, runScriptForEach } from './scripts.js';
+import { Turn } from './turn.js';
+
+/** A full reading of the largest cell is well within this. */
+const COMMAND_TIMEOUT_MS = 1_500;
+const LOCK_LEASE_MS = 3_000;
+const LOG_LENGTH_MAX = 10_000;
+
+/** The swap of a large cell blocks Redis for a while; giving it up early would only repeat it. */
+const REBUILD_TIMEOUT_MS = 30_000;
+
+export interface LedgerOptions {
+  /** Name of the cell; part of every key. */
+  readonly cell: string;
+  readonly url: RedisTarget;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly lockLeaseMs?: number;
+  /** Changes that a mirror may miss before it must read everything again. */
+  readonly logLengthMax?: number;
+  readonly commandTimeoutMs?: number;
+}
+
+/**
+ * Connects to Redis and checks that it is fit to keep bookings.
+ * @throws DomainError `ledger_unavailable` when it does not answer within ten seconds; Error when
+ *   it may throw keys away
+ */
+export async function createLedger(options: LedgerOptions): Promise<Ledger<HostTable>> {
+  const log = options.log.child({ part: 'ledger' });
+  const commandTimeoutMs = options.commandTimeoutMs ?? COMMAND_TIMEOUT_MS;
+  const open = (name: string) => connect(options.url, { name, commandTimeoutMs, log });
+  const connections = { writes: open('writes'), reads: open('reads'), lock: open('lock') };
+  try {
+    await Promise.all(Object.values(connections).map(untilReady));
+    await checkEviction(connections.reads, log);
+  } catch (error) {
+    for (const connection of Object.values(connections)) connection.disconnect();
+    throw error;
+  }
+  return new RedisLedger(options, connections, log);
+}
+
+interface Connections {
+  /** Everything that changes bookings goes through one, so that it happens in the order sent. */
+  readonly writes: Redis;
+  readonly reads: Redis;
+  readonly lock: Redis;
+}
+
+class RedisLedger implements Ledger<HostTable> {
+  readonly #options: LedgerOptions;
+  readonly #log: Log;
+  readonly #redis: Connections;
+  readonly #keys: LedgerKeys;
+  readonly #logLengthMax: number;
+  readonly #lock: PlacementLock;
+  readonly #highWater = new HighWater();
+  /** The mirror of turns carries bookings that are only proposed; the other never does. */
+  readonly #turnMirror: Mirror;
+  readonly #viewMirror: Mirror;
+  #turn: Turn | null = null;
+  #nextView: Promise<HostTable> | null = null;
+  #presentView: Promise<unknown> = Promise.resolve();
+
+  constructor(options: LedgerOptions, redis: Connections, log: Log) {
+    this.#options = options;
+    this.#log = log;
+    this.#redis = redis;
+    this.#keys = ledgerKeys(options.cell);
+    this.#logLengthMax = options.logLengthMax ?? LOG_LENGTH_MAX;
+    this.#lock = new PlacementLock(redis.lock, {
+      key: this.#keys.lock,
+      leaseMs: options.lockLeaseMs ?? LOCK_LEASE_MS,
+      clock: options.clock,
+    });
+    const common = { keys: this.#keys, highWater: this.#highWater };
+    this.#turnMirror = new Mirror({ ...common, redis: redis.writes });
+    this.#viewMirror = new Mirror({ ...common, redis: redis.reads });
+  }
+
+  async state(): Promise<LedgerState> {
+    const before = this.#highWater.latest;
+    const [incarnation = null, epoch, seqText] = await answered(
+      this.#redis.reads.hmget(this.#keys.meta, 'incarnation', 'epoch', 'seq'),
+    );
+    const seq = Number(seqText ?? 0);
+    if (incarnation === before.incarnation && seq < before.seq) {
+      this.#highWater.markLost(incarnation);
+    }
+    // A ledger that has lost changes counts as none, so that it is rebuilt.
+    const lost = incarnation !== null && this.#highWater.isLost(incarnation);
+    return { incarnation: lost ? null : incarnation, epoch: Number(epoch ?? 0), seq };
+  }
+
+  async openTurn(): Promise<PlacementTurn<HostTable>> {
+    const lease = await this.#lock.acquire();
+    this.#turn?.revoke();
+    try {
+      const fence = await this.#turnMirror.catchUpFenced();
+      this.#turn = new Turn(
+        {
+          redis: this.#redis.writes,
+          keys: this.#keys,
+          mirror: this.#turnMirror,
+          highWater: this.#highWater,
+          logLengthMax: this.#logLengthMax,
+          log: this.#log,
+        },
+        lease,
+        fence,
+      );
+      return this.#turn;
+    } catch (error) {
+      await lease.release().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** The table changes with the next call: look at it before the next await. */
+  view(): Promise<HostTable> {
+    // Everybody who comes while a reading is under way shares the one after it.
+    this.#nextView ??= this.#presentView.then(async () => {
+      this.#nextView = null;
+      const reading = this.#viewMirror.catchUp();
+      this.#presentView = reading.catch(() => undefined);
+      await reading;
+      return this.#viewMirror.table;
+    });
+    return this.#nextView;
+  }
+
+  async commit(bookings: readonly (LedgerBooking & { readonly assignment: number })[]) {
+    const { reserved, vm } = this.#keys;
+    await runScriptForEach(
+      this.#redis.writes,
+      'commit',
+      bookings.map(({ bookingId, vmId, assignment }) => ({
+        keys: { reserved, vm: vm(vmId) },
+        args: { bookingId, vmId, assignment },
+      })),
+    );
+  }
+
+  async release(bookings: readonly LedgerBooking[]): Promise<void> {
+    const { meta, log, reserved, vms, host, vm } = this.#keys;
+    await runScriptForEach(
+      this.#redis.writes,
+      'release',
+      bookings.map(({ bookingId, vmId, hostId }) => ({
+        keys: { meta, log, reserved, vms, host: host(hostId), vm: vm(vmId) },
+        args: { bookingId, vmId, hostId, logLengthMax: this.#logLengthMax },
+      })),
+    );
+  }
+
+  async pushHosts(hosts: readonly HostFacts[]): Promise<void> {
+    const keys = this.#keys;
+    await runScriptForEach(
+      this.#redis.writes,
+      'set-host',
+      hosts.map((facts) => ({
+        keys: { meta: keys.meta, log: keys.log, hosts: keys.hosts, host: keys.host(facts.id) },
+        args: {
+          hostId: facts.id,
+          revision: facts.revision,
+          up: openFlag(facts),
+          facts: JSON.stringify(facts),
+          limits: amountsAsText(facts.limits),
+          logLengthMax: this.#logLengthMax,
+        },
+      })),
+    );
+  }
+
+  async overdueBookings(olderThanMs: number, limit: number): Promise<readonly LedgerBooking[]> {
+    const { rest } = await runScript(this.#redis.reads, 'overdue', {
+      keys: { reserved: this.#keys.reserved },
+      args: { vmPrefix: this.#keys.vmPrefix, olderThan: olderThanMs, limit },
+    });
+    const found: LedgerBooking[] = [];
+    for (let at = 0; at + 2 < rest.length; at += 3) {
+      const [bookingId = '', vmId = '', hostId = ''] = rest.slice(at, at + 3);
+      found.push({ bookingId, vmId, hostId });
+    }
+    return found;
+  }
+
+  async totals(): Promise<ReadonlyMap<string, Resources>> {
+    const { reads } = this.#redis;
+    if ((await answered(reads.hexists(this.#keys.meta, 'incarnation'))) === 0) return new Map();
+    const ids = await answered(reads.smembers(this.#keys.hosts));
+    const hashes = await readHosts(reads, this.#keys, ids);
+    return new Map(ids.map((id, index) => [id, usedOfHash(hashes[index] ?? {})]));
+  }
+
+  async replace(epoch: number, highWater: number, snapshot: CatalogueSnapshot): Promise<boolean> {
+    const redis = connect(this.#options.url, {
+      name: 'rebuild',
+      commandTimeoutMs: REBUILD_TIMEOUT_MS,
+      log: this.#log,
+    });
+    try {
+      await untilReady(redis);
+      return await replaceLedger(redis, this.#keys, {
+        epoch,
+        highWater,
+        snapshot,
+        logLengthMax: this.#logLengthMax,
+      });
+    } finally {
+      redis.disconnect();
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(
+      Object.values(this.#redis).map(async (connection: Redis) => {
+        // QUIT waits for what is under way; where Redis is away there is nothing to wait for.
+        await connection.quit().catch(() => undefined);
+        connection.disconnect();
+      }),
+    );
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * Makes a new ledger from the catalogue's snapshot, beside the present one, and swaps it in.
+ * Reads no catalogue and decides nothing; control/ knows when a rebuild is due.
+ */
+import { randomUUID } from 'node:crypto';
+import type { ChainableCommander, Redis } from 'ioredis';
+import { factsOf } from '../model/host.js';
+import type { CatalogueSnapshot } from '../model/ports.js';
+import { addResources, NO_RESOURCES, withoutZeros, type Resources } from '../model/resources.js';
+import type { Allocation } from '../model/vm.js';
+import { answered, rebuilding, replies } from './failures.js';
+import { hashOfHost } from './host-hash.js';
+import type { LedgerKeys } from './keys.js';
+import { runScript } from './scripts.js';
+
+/** Hosts or VMs that are written in one go. */
+const CHUNK = 500;
+
+/** A staging older than this was left behind by a process that died. */
+const STAGING_AGE_MAX_MS = 600_000;
+
+export interface Replacement {
+  readonly epoch: number;
+  /** Highest seq that the catalogue has recorded. */
+  readonly highWater: number;
+  readonly snapshot: CatalogueSnapshot;
+  readonly logLengthMax: number;
+}
+
+/**
+ * @returns false when a ledger of this epoch or a later one is already there
+ * @throws DomainError `ledger_rebuilding` when Redis lost what was staged, `ledger_unavailable`
+ */
+export async function replaceLedger(
+  redis: Redis,
+  keys: LedgerKeys,
+  replacement: Replacement,
+): Promise<boolean> {
+  const { epoch, snapshot } = replacement;
+  const present = await answered(redis.hget(keys.meta, 'epoch'));
+  if (present !== null && Number(present) >= epoch) return false;
+
+  const nowMs = await redisTimeMs(redis);
+  await dropLeftovers(redis, keys, epoch, nowMs);
+  const staging = `${epoch.toString()}:${randomUUID()}`;
+  await answered(redis.zadd(keys.stagings, nowMs, staging));
+  const staged = keys.staged(staging);
+  const allocations = onePerVm(snapshot.allocations);
+  const used = sumsPerHost(allocations);
+  await inChunks(redis, snapshot.hosts, (pipeline, host) => {
+    pipeline.sadd(staged.hosts, host.id);
+    pipeline.hset(
+      staged.host(host.id),
+      hashOfHost(factsOf(host), used.get(host.id) ?? NO_RESOURCES),
+    );
+  });
+  await inChunks(redis, allocations, (pipeline, allocation) => {
+    pipeline.sadd(staged.vms, allocation.vmId);
+    pipeline.hset(staged.vm(allocation.vmId), hashOfAllocation(allocation, nowMs));
+  });
+  const swapped = await swap(redis, keys, staged, replacement, allocations.length);
+  await dropStaging(redis, keys, staging);
+  return swapped;
+}
+
+async function swap(
+  redis: Redis,
+  keys: LedgerKeys,
+  staged: LedgerKeys,
+  { epoch, highWater, snapshot, logLengthMax }: Replacement,
+  vmCount: number,
+): Promise<boolean> {
+  const { meta, log, reserved, hosts, vms } = keys;
+  const reply = await runScript(redis, 'rebuild-swap', {
+    keys: { meta, log, reserved, hosts, vms, stagedHosts: staged.hosts, stagedVms: staged.vms },
+    args: {
+      epoch,
+      incarnation: randomUUID(),
+      highWater,
+      hostCount: snapshot.hosts.length,
+      vmCount,
+      logLengthMax,
+      prefixes: JSON.stringify({
+        host: keys.hostPrefix,
+        vm: keys.vmPrefix,
+        stagedHost: staged.hostPrefix,
+        stagedVm: staged.vmPrefix,
+      }),
+    },
+  });
+  if (reply.code === 'INCOMPLETE') throw rebuilding('Redis lost a part of the new ledger');
+  return reply.code === 'SWAPPED';
+}
+
+/** Stagings of earlier epochs can no longer be swapped in; old ones have lost their process. */
+async function dropLeftovers(
+  redis: Redis,
+  keys: LedgerKeys,
+  epoch: number,
+  nowMs: number,
+): Promise<void> {
+  const found = await answered(redis.zrange(keys.stagings, 0, '-1', 'WITHSCORES'));
+  for (let at = 0; at < found.length; at += 2) {
+    const staging = found[at] ?? '';
+    const ageMs = nowMs - Number(found[at + 1]);
+    if (Number.parseInt(staging, 10) < epoch || ageMs > STAGING_AGE_MAX_MS) {
+      await dropStaging(redis, keys, staging);
+    }
+  }
+}
+
+/** Deletes what is left of a staging; after a swap that is only its name. */
+async function dropStaging(redis: Redis, keys: LedgerKeys, staging: string): Promise<void> {
+  const staged = keys.staged(staging);
+  const hostIds = await answered(redis.smembers(staged.hosts));
+  await inChunks(redis, hostIds, (pipeline, id) => pipeline.del(staged.host(id)));
+  const vmIds = await answered(redis.smembers(staged.vms));
+  await inChunks(redis, vmIds, (pipeline, id) => pipeline.del(staged.vm(id)));
+  await answered(redis.del(staged.hosts, staged.vms));
+  await answered(redis.zrem(keys.stagings, staging));
+}
+
+async function inChunks<T>(
+  redis: Redis,
+  items: readonly T[],
+  write: (pipeline: ChainableCommander, item: T) => void,
+): Promise<void> {
+  for (let from = 0; from < items.length; from += CHUNK) {
+    const pipeline = redis.pipeline();
+    for (const item of items.slice(from, from + CHUNK)) write(pipeline, item);
+    await replies(pipeline);
+  }
+}
+
+const hashOfAllocation = (allocation: Allocation, nowMs: number): Record<string, string> => ({
+  host: allocation.hostId,
+  amounts: JSON.stringify(withoutZeros(allocation.resources)),
+  path: allocation.path,
+  state: 'committed',
+  at: nowMs.toString(),
+  booking: allocation.bookingId,
+  assignment: allocation.assignment.toString(),
+});
+
+/** The ledger has one key per VM; should the snapshot have more, the newest assignment counts. */
+function onePerVm(allocations: readonly Allocation[]): readonly Allocation[] {
+  const newest = new Map<string, Allocation>();
+  for (const allocation of allocations) {
+    const other = newest.get(allocation.vmId);
+    if (other === undefined || other.assignment < allocation.assignment) {
+      newest.set(allocation.vmId, allocation);
+    }
+  }
+  return [...newest.values()];
+}
+
+function sumsPerHost(allocations: readonly Allocation[]): ReadonlyMap<string, Resources> {
+  const sums = new Map<string, Resources>();
+  for (const { hostId, resources } of allocations) {
+    sums.set(hostId, addResources(sums.get(hostId) ?? NO_RESOURCES, withoutZeros(resources)));
+  }
+  return sums;
+}
+
+async function redisTimeMs(redis: Redis): Promise<number> {
+  const [seconds, microseconds] = await answered(redis.time());
+  return Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000);
+}

@@ -1,0 +1,150 @@
+/** Time under the placement lock: the mirror to decide on, and the script that books. */
+import type { Redis } from 'ioredis';
+import { invariant } from '../model/errors.js';
+import type { BookOutcome, BookReply, Booking, Log, PlacementTurn } from '../model/ports.js';
+import { withoutZeros } from '../model/resources.js';
+import type { HostTable } from '../placement/host-table.js';
+import { rebuilding, unavailable } from './failures.js';
+import type { HighWater } from './high-water.js';
+import type { LedgerKeys } from './keys.js';
+import type { Lease } from './lock.js';
+import type { Mirror } from './mirror.js';
+import { runScript } from './scripts.js';
+
+export interface TurnParts {
+  readonly redis: Redis;
+  readonly keys: LedgerKeys;
+  readonly mirror: Mirror;
+  readonly highWater: HighWater;
+  readonly logLengthMax: number;
+  readonly log: Log;
+}
+
+export class Turn implements PlacementTurn<HostTable> {
+  readonly #parts: TurnParts;
+  readonly #lease: Lease;
+  readonly #fence: number;
+  #over = false;
+
+  /** @param fence the number under which this turn books */
+  constructor(parts: TurnParts, lease: Lease, fence: number) {
+    this.#parts = parts;
+    this.#lease = lease;
+    this.#fence = fence;
+  }
+
+  get fleet(): HostTable {
+    return this.#parts.mirror.table;
+  }
+
+  get epoch(): number {
+    return this.#parts.mirror.epoch;
+  }
+
+  async catchUp(): Promise<void> {
+    this.#checkOpen();
+    await this.#lease.extend();
+    await this.#parts.mirror.catchUp();
+  }
+
+  async book(bookings: readonly Booking[]): Promise<BookReply> {
+    const { mirror } = this.#parts;
+    if (bookings.length === 0) return { outcomes: [], seq: mirror.seq };
+    try {
+      this.#checkOpen();
+      // Refused here, a late call costs nobody a round trip; the fence refuses it in any case.
+      if (this.#lease.expired) throw unavailable('the lock lease has run out');
+      return await this.#book(bookings);
+    } catch (error) {
+      // The mirror shows bookings of which nobody knows whether they stand.
+      mirror.markDirty();
+      throw error;
+    }
+  }
+
+  /**
+   * A later turn of the same process has begun. Unless this one had ended, it has outlived its
+   * lease: it may no longer touch the mirror, and may have left proposals there.
+   */
+  revoke(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#parts.mirror.markDirty();
+  }
+
+  async end(): Promise<void> {
+    this.#over = true;
+    try {
+      await this.#lease.release();
+    } catch (error) {
+      this.#parts.log.debug('the placement lock runs out by itself', { error });
+    }
+  }
+
+  async #book(bookings: readonly Booking[]): Promise<BookReply> {
+    const { redis, keys, mirror, highWater, logLengthMax } = this.#parts;
+    const { incarnation } = mirror;
+    const hostIds = [...new Set(bookings.map(({ hostId }) => hostId))];
+    const indexOf = new Map(hostIds.map((id, index) => [id, index + 1]));
+    const reply = await runScript(redis, 'reserve', {
+      keys: { meta: keys.meta, log: keys.log, reserved: keys.reserved, vms: keys.vms },
+      moreKeys: [...hostIds.map(keys.host), ...bookings.map(({ vmId }) => keys.vm(vmId))],
+      args: {
+        incarnation,
+        fence: this.#fence,
+        seen: highWater.seen(incarnation),
+        logLengthMax,
+        hostIds: JSON.stringify(hostIds),
+        bookings: JSON.stringify(
+          bookings.map(({ bookingId, vmId, hostId, path, resources }) => ({
+            bookingId,
+            vmId,
+            host: indexOf.get(hostId),
+            path,
+            amounts: JSON.stringify(withoutZeros(resources)),
+          })),
+        ),
+      },
+    });
+    switch (reply.code) {
+      case 'FOREIGN':
+        throw rebuilding('the ledger is another one than the fleet was read from');
+      case 'ROLLED_BACK':
+        highWater.markLost(incarnation);
+        throw rebuilding('Redis has lost changes: its sequence number went back');
+      case 'FENCED':
+        throw unavailable('a later turn has begun');
+      case 'DONE': {
+        const [seq = '', entryId = '', sums = '{}', outcomes = ''] = reply.rest;
+        if (!this.#over) mirror.apply(sums, Number(seq), entryId);
+        return { outcomes: outcomes.split(',').map(outcomeOf), seq: Number(seq) };
+      }
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.#over) throw unavailable('the turn is over');
+  }
+}
+
+/** An outcome as the script writes it: a code, and for a shortage class and three amounts. */
+function outcomeOf(text: string): BookOutcome {
+  const [code, resource = '', requested, used, limit] = text.split(' ');
+  switch (code) {
+    case 'BOOKED':
+      return { kind: 'booked' };
+    case 'TAKEN':
+      return { kind: 'taken' };
+    case 'CLOSED':
+      return { kind: 'closed' };
+    default:
+      invariant(code === 'INSUFFICIENT', `the outcome ${text} is known`);
+      return {
+        kind: 'insufficient',
+        resource,
+        requested: Number(requested),
+        used: Number(used),
+        limit: Number(limit),
+      };
+  }
+}

@@ -1,0 +1,201 @@
+/** `berth place`, `berth host …` and `berth rebuild` against a server. */
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { patchHostSchema } from '../../src/wire/hosts.js';
+import { placementRequestSchema } from '../../src/wire/placements.js';
+import { rebuildRequestSchema, rebuildSchema } from '../../src/wire/ops.js';
+import {
+  candidate,
+  hostDocument,
+  NOWHERE,
+  placementDocument,
+  problemDocument,
+} from './documents.js';
+import { berth, startServer, words, type Call, type Reply, type Server } from './terminal.js';
+
+let server: Server | undefined;
+afterEach(() => server?.stop());
+
+async function run(line: string | readonly string[], answer: (call: Call) => Reply) {
+  await server?.stop();
+  server = await startServer(answer);
+  const args = typeof line === 'string' ? words(line) : line;
+  const outcome = await berth(args, { BERTH_URL: server.url, BERTH_TOKEN: 't' });
+  return { ...outcome, calls: server.calls };
+}
+
+const always = (document: unknown) => (): Reply => ({ document });
+
+describe('berth place', () => {
+  it('prints scores and shares, reasons with amounts, and why', async () => {
+    const { code, stdout, calls } = await run(
+      'place --cpu 2 --memory 2GiB --disk 10GiB --zone zone-a',
+      always(placementDocument()),
+    );
+    expect(code).toBe(0);
+    expect(stdout.split('\n')[0]).toBe(
+      'host-2 is chosen: what it has left is shaped most like the request' +
+        ' (score 0.9877, next host-1 with 0.5000).',
+    );
+    expect(stdout).toMatch(/^1 +host-2 +0.9877 +90% \/ 6.3% +80% \/ 12.5% +75% \/ 10%$/m);
+    expect(stdout).toMatch(/^host-3 +insufficient +memory +2GiB +512MiB +14.4GiB$/m);
+    expect(stdout).toMatch(/^host-4 +cordoned$/m);
+    expect(calls[0]).toMatchObject({
+      method: 'POST',
+      path: '/v1/placements',
+      body: {
+        resources: { cpu: 2, memory: 2_048, disk: 10_240 },
+        constraints: { zone: 'zone-a' },
+      },
+    });
+    expect(placementRequestSchema.safeParse(calls[0]?.body).success).toBe(true);
+  });
+
+  const more = { cpu: 0.95, memory: 0.8, disk: 0.75 };
+  it.each([
+    [
+      'more room',
+      { candidates: [candidate(1, 'host-2', 0.5, more), candidate(2, 'host-1', 0.5)] },
+      'it has the same score as host-1 (0.5000) and more room left.',
+    ],
+    [
+      'registered first',
+      { candidates: [candidate(1, 'host-2', 0.5), candidate(2, 'host-1', 0.5)] },
+      'and as much room left, and was registered first.',
+    ],
+    [
+      'the only one that fits',
+      { candidates: [candidate(1, 'host-2', 0.5)] },
+      'host-2 is chosen: of 4 hosts it is the only one that fits.',
+    ],
+    [
+      'another strategy',
+      { strategy: 'spread' },
+      'host-2 is chosen: it has the highest score of strategy spread (0.9877, next host-1',
+    ],
+  ])('says why: %s', async (_why, changes, sentence) => {
+    const { stdout } = await run('place', always(placementDocument(changes)));
+    expect(stdout).toContain(sentence);
+  });
+
+  it('ends with 4 when nothing fits, and says what is missing', async () => {
+    const nowhere = placementDocument({ chosen: null, candidates: [], summary: NOWHERE });
+    const { code, stdout } = await run('place', always(nowhere));
+    expect(code).toBe(4);
+    expect(stdout).toContain('The nearest, host-3, lacks 1536MiB of memory.');
+    expect(stdout).toContain('host-4');
+    const asJson = await run('place --json', always(nowhere));
+    expect(asJson.code).toBe(4);
+    expect(JSON.parse(asJson.stdout)).toEqual(nowhere);
+  });
+
+  it('shows as many hosts as --limit allows and counts the rest', async () => {
+    const many = placementDocument({
+      candidates: [1, 2, 3].map((rank) => candidate(rank, `host-${rank.toString()}`, 1 / rank)),
+    });
+    const { stdout } = await run('place --limit 2', always(many));
+    expect(stdout).not.toMatch(/^3 +host-3/m);
+    expect(stdout).toContain('… and 1 host more');
+  });
+});
+
+describe('berth host', () => {
+  it('list shows booked amounts and limits, and follows cursors', async () => {
+    const { code, stdout, calls } = await run('host list', ({ query }) => ({
+      document:
+        query.cursor === undefined
+          ? { items: [hostDocument()], nextCursor: 'next' }
+          : {
+              items: [hostDocument({ id: 'h-3', name: 'host-3', state: 'down' })],
+              nextCursor: null,
+            },
+    }));
+    expect(code).toBe(0);
+    expect(calls).toHaveLength(2);
+    expect(stdout).toMatch(/^host-2 +up +enabled +zone-a +1 +2\/32 +2GiB\/14.4GiB +10GiB\/90GiB$/m);
+    expect(stdout).toMatch(/^host-3 +down/m);
+    for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(100);
+  });
+
+  it('list says how to get a host when there is none', async () => {
+    const { stdout } = await run('host list', always({ items: [], nextCursor: null }));
+    expect(stdout).toContain('berth agent');
+  });
+
+  it('show prints each class', async () => {
+    const { stdout, calls } = await run(
+      'host show host-2',
+      always(hostDocument({ mode: 'cordoned', modeReason: 'new memory' })),
+    );
+    expect(calls[0]?.path).toBe('/v1/hosts/host-2');
+    expect(stdout).toMatch(/^mode +cordoned: new memory$/m);
+    expect(stdout).toMatch(/^labels +disk=ssd$/m);
+    expect(stdout).toMatch(/^cpu +8 +0 +x4 +32 +2 +30 +vCPU +detected$/m);
+    expect(stdout).toContain('berth vm list --host host-2');
+  });
+
+  it('ends with 3 for an unknown host', async () => {
+    const { code } = await run('host show ghost', () => ({
+      problem: problemDocument('not_found'),
+    }));
+    expect(code).toBe(3);
+  });
+
+  it.each([
+    [
+      ['host', 'cordon', 'host-2', '--reason', 'new memory modules'],
+      { mode: 'cordoned', reason: 'new memory modules' },
+      'is cordoned and takes no new VMs',
+    ],
+    [['host', 'cordon', 'host-2'], { mode: 'cordoned' }, 'is cordoned'],
+    [['host', 'uncordon', 'host-2'], { mode: 'enabled' }, 'is enabled'],
+  ])('%j sends %j', async (line, body, says) => {
+    const { code, stdout, calls } = await run(line, always(hostDocument()));
+    expect(code).toBe(0);
+    expect(calls).toMatchObject([{ method: 'PATCH', path: '/v1/hosts/host-2', body }]);
+    expect(patchHostSchema.safeParse(calls[0]?.body).success).toBe(true);
+    expect(stdout).toContain(`host-2 ${says}`);
+  });
+});
+
+describe('berth rebuild', () => {
+  const rebuild = (dryRun: boolean, drift: Readonly<Record<string, number>>) =>
+    rebuildSchema.parse({
+      dryRun,
+      durationMs: 12.4,
+      vms: 7,
+      hosts: [
+        { id: 'h-1', name: 'host-1', drift: {}, driftAfter: dryRun ? null : {} },
+        { id: 'h-2', name: 'host-2', drift, driftAfter: dryRun ? null : {} },
+      ],
+    });
+
+  it('shows the drift before and after', async () => {
+    const { code, stdout, calls } = await run(
+      'rebuild',
+      always(rebuild(false, { cpu: -2, memory: 2_048 })),
+    );
+    expect(code).toBe(0);
+    expect(calls[0]).toMatchObject({ path: '/v1/ops/rebuild', body: { dryRun: false } });
+    expect(rebuildRequestSchema.safeParse(calls[0]?.body).success).toBe(true);
+    expect(stdout).toContain('The ledger is rebuilt (2 hosts, 7 VMs, 12 ms).');
+    expect(stdout).toMatch(/^host-2 +cpu +-2 +0$/m);
+    expect(stdout).toMatch(/^host-2 +memory +\+2GiB +0MiB$/m);
+    expect(stdout).not.toMatch(/^host-1/m);
+  });
+
+  it('changes nothing with --dry-run, and says when all agrees', async () => {
+    const { stdout, calls } = await run('rebuild --dry-run', always(rebuild(true, {})));
+    expect(calls[0]?.body).toEqual({ dryRun: true });
+    expect(stdout).toContain('Compared, nothing changed');
+    expect(stdout).toContain('No drift');
+  });
+
+  it('says when to try again while another replica is at it', async () => {
+    const { code, stderr } = await run('rebuild', () => ({
+      problem: problemDocument('ledger_rebuilding'),
+      headers: { 'retry-after': '2' },
+    }));
+    expect(code).toBe(1);
+    expect(stderr).toContain('hint: try again in 2 s');
+  });
+});
