@@ -1,0 +1,274 @@
+/** Each route: what is sent, and what comes back. Answers are also held to the route table. */
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { ROUTES } from '../../src/api/routes.js';
+import { modelHost, modelVm } from '../support/control-double.js';
+import { startApi, type ApiServer, type Sent } from '../support/api-server.js';
+
+let server: ApiServer;
+beforeAll(async () => {
+  server = await startApi();
+});
+afterAll(() => server.api.close());
+beforeEach(() => {
+  server.vms.clear();
+  server.hosts.clear();
+  server.failure = undefined;
+  server.ready = true;
+  server.hosts.set('host-a', modelHost());
+  server.vms.set('vm-a', modelVm());
+});
+
+const RESOURCES = { cpu: 1, memory: 512, disk: 1024 };
+const JOIN = {
+  id: 'host-b',
+  name: 'name-b',
+  address: 'http://127.0.0.1:8081',
+  credential: 'x'.repeat(32),
+  totals: { cpu: { total: 4, source: 'detected' } },
+  agent: { version: '0.1.0', bootId: 'boot-1' },
+};
+
+interface Row {
+  readonly name: string;
+  readonly method: string;
+  readonly path: string;
+  readonly sent?: Sent;
+  readonly status: number;
+  readonly code?: string;
+  /** Fields that the problem must name. */
+  readonly fields?: readonly string[];
+}
+
+const post = (path: string, body: unknown, status: number, code?: string, ...fields: string[]) => ({
+  name: `${JSON.stringify(body).slice(0, 60)}`,
+  method: 'POST',
+  path,
+  sent: { body },
+  status,
+  ...(code === undefined ? {} : { code }),
+  fields,
+});
+
+const get = (path: string, status: number, code?: string, ...fields: string[]) => ({
+  name: '',
+  method: 'GET',
+  path,
+  status,
+  ...(code === undefined ? {} : { code }),
+  fields,
+});
+
+const ROWS: readonly Row[] = [
+  post('/v1/vms', { resources: RESOURCES }, 202),
+  post('/v1/vms', { id: 'vm-1', name: 'n', path: 'a:b', resources: RESOURCES, image: 'x' }, 202),
+  post('/v1/vms', { resources: { ...RESOURCES, gpu: 1 } }, 409, 'no_feasible_host'),
+  post('/v1/vms', { resources: { ...RESOURCES, cpu: 1000 } }, 409, 'no_feasible_host'),
+  post('/v1/vms', { id: 'vm-a', resources: { ...RESOURCES, cpu: 2 } }, 409, 'id_conflict'),
+  post('/v1/vms', {}, 400, 'invalid_request', 'resources'),
+  post('/v1/vms', { resources: { cpu: 1 } }, 400, 'invalid_request', 'resources.memory'),
+  post('/v1/vms', { resources: { ...RESOURCES, cpu: 0 } }, 400, 'invalid_request', 'resources.cpu'),
+  post(
+    '/v1/vms',
+    { resources: { ...RESOURCES, cpu: 1.5 } },
+    400,
+    'invalid_request',
+    'resources.cpu',
+  ),
+  post(
+    '/v1/vms',
+    { resources: { ...RESOURCES, cpu: '1' } },
+    400,
+    'invalid_request',
+    'resources.cpu',
+  ),
+  post('/v1/vms', { resources: RESOURCES, id: '../x' }, 400, 'invalid_request', 'id'),
+  post('/v1/vms', { resources: RESOURCES, path: 'a::b' }, 400, 'invalid_request', 'path'),
+  post('/v1/vms', { resources: RESOURCES, flavor: 'big' }, 400, 'invalid_request', 'flavor'),
+  post(
+    '/v1/vms',
+    { id: '', name: '-', resources: { ...RESOURCES, disk: -1 }, constraints: { zone: '' } },
+    400,
+    'invalid_request',
+    'id',
+    'name',
+    'resources.disk',
+    'constraints.zone',
+  ),
+  post('/v1/vms', [], 400, 'invalid_request', '(body)'),
+  post('/v1/vms', 1, 400, 'invalid_request', '(body)'),
+  post('/v1/vms', null, 400, 'invalid_request', '(body)'),
+  post('/v1/vms', 'x', 400, 'invalid_request', '(body)'),
+  post('/v1/vms?wait=running&timeout=1', { resources: RESOURCES }, 202),
+  post('/v1/vms?wait=later', { resources: RESOURCES }, 400, 'invalid_request', 'wait'),
+  post('/v1/vms?timeout=0', { resources: RESOURCES }, 400, 'invalid_request', 'timeout'),
+  post('/v1/vms?timeout=301', { resources: RESOURCES }, 400, 'invalid_request', 'timeout'),
+  post('/v1/vms?dryRun=1', { resources: RESOURCES }, 400, 'invalid_request', 'dryRun'),
+  get('/v1/vms', 200),
+  get('/v1/vms?limit=1&host=name-a&path=acme:web&state=placed', 200),
+  get('/v1/vms?limit=0', 400, 'invalid_request', 'limit'),
+  get('/v1/vms?limit=101', 400, 'invalid_request', 'limit'),
+  get('/v1/vms?limit=many', 400, 'invalid_request', 'limit'),
+  get('/v1/vms?limit=1&limit=2', 400, 'invalid_request', 'limit'),
+  get('/v1/vms?cursor=', 400, 'invalid_request', 'cursor'),
+  get('/v1/vms?state=resting', 400, 'invalid_request', 'state'),
+  get('/v1/vms?host=nobody', 400, 'invalid_request', 'host'),
+  get('/v1/vms?colour=red&size=1', 400, 'invalid_request', 'colour', 'size'),
+  get('/v1/vms?__proto__=1', 400, 'invalid_request', '__proto__'),
+  get('/v1/vms/vm-a', 200),
+  get('/v1/vms/vm-b', 404, 'not_found'),
+  get('/v1/vms/vm-a?verbose=1', 400, 'invalid_request', 'verbose'),
+  get('/v1/vms/%00', 400, 'invalid_request', 'id'),
+  get('/v1/vms/a%2Fb', 400, 'invalid_request', 'id'),
+  get('/v1/vms/%ff', 400, 'invalid_request', '(path)'),
+  get('/v1/vms/%zz', 400, 'invalid_request', '(path)'),
+  { name: '', method: 'DELETE', path: '/v1/vms/vm-a', status: 202 },
+  { name: '', method: 'DELETE', path: '/v1/vms/vm-b', status: 404, code: 'not_found' },
+  { name: 'without a body', method: 'POST', path: '/v1/vms/vm-a/stop', status: 202 },
+  { name: 'with {}', method: 'POST', path: '/v1/vms/vm-a/start', sent: { body: {} }, status: 202 },
+  { name: '', method: 'POST', path: '/v1/vms/vm-b/start', status: 404, code: 'not_found' },
+  post('/v1/placements', { resources: RESOURCES }, 200),
+  post('/v1/placements', { resources: RESOURCES, constraints: { exclude: ['a', 'b'] } }, 200),
+  post('/v1/placements', { resources: { ...RESOURCES, cpu: 1000 } }, 200),
+  post('/v1/placements', {}, 400, 'invalid_request', 'resources'),
+  post('/v1/placements', { resources: RESOURCES, id: 'x' }, 400, 'invalid_request', 'id'),
+  post('/v1/hosts', JOIN, 200),
+  post('/v1/hosts', { ...JOIN, zone: 'z', labels: { disk: 'ssd' } }, 200),
+  post('/v1/hosts', { ...JOIN, name: 'name-a' }, 409, 'name_conflict'),
+  post('/v1/hosts', { ...JOIN, address: 'ftp://x' }, 400, 'invalid_request', 'address'),
+  post('/v1/hosts', { ...JOIN, credential: 'short' }, 400, 'invalid_request', 'credential'),
+  post('/v1/hosts', { ...JOIN, labels: { '': '' } }, 400, 'invalid_request', 'labels.'),
+  get('/v1/hosts', 200),
+  get('/v1/hosts?limit=1&cursor=host-a', 200),
+  get('/v1/hosts?state=up', 400, 'invalid_request', 'state'),
+  get('/v1/hosts/host-a', 200),
+  get('/v1/hosts/name-a', 200),
+  get('/v1/hosts/nobody', 404, 'not_found'),
+  {
+    name: 'cordon',
+    method: 'PATCH',
+    path: '/v1/hosts/name-a',
+    sent: { body: { mode: 'cordoned', reason: 'because' } },
+    status: 200,
+  },
+  {
+    name: 'a mode that is not there',
+    method: 'PATCH',
+    path: '/v1/hosts/name-a',
+    sent: { body: { mode: 'retired' } },
+    status: 400,
+    code: 'invalid_request',
+    fields: ['mode'],
+  },
+  {
+    name: 'unknown host',
+    method: 'PATCH',
+    path: '/v1/hosts/nobody',
+    sent: { body: { mode: 'enabled' } },
+    status: 404,
+    code: 'not_found',
+  },
+  { name: 'without a body', method: 'POST', path: '/v1/ops/rebuild', status: 200 },
+  post('/v1/ops/rebuild', {}, 200),
+  post('/v1/ops/rebuild', { dryRun: true }, 200),
+  post('/v1/ops/rebuild', { dryRun: 'yes' }, 400, 'invalid_request', 'dryRun'),
+  get('/healthz?x=1', 200),
+  get('/readyz', 200),
+  get('/metrics', 200),
+  get('/openapi.json', 200),
+  get('/docs', 200),
+  get('/docs/errors', 200),
+  get('/docs/rapidoc.js', 200),
+];
+
+describe('routes', () => {
+  it.each(ROWS)('$method $path $name: $status $code', async (row) => {
+    const reply = await server.call(row.path, { ...row.sent, method: row.method });
+    expect(reply.status).toBe(row.status);
+    if (row.code === undefined) return;
+    const problem = reply.problem();
+    expect(problem.code).toBe(row.code);
+    const fields = (problem.errors ?? []).map(({ field }) => field);
+    expect(fields).toEqual(expect.arrayContaining([...(row.fields ?? [])]));
+  });
+
+  it('each have a row above', () => {
+    const missing = ROUTES.filter(({ method, path }) => {
+      const shape = new RegExp(`^${path.replaceAll(/:\w+/g, '[^/]+')}(\\?|$)`);
+      return !ROWS.some((row) => row.method === method.toUpperCase() && shape.test(row.path));
+    });
+    expect(missing.map(({ name }) => name)).toEqual([]);
+  });
+});
+
+describe('what is shown', () => {
+  it('a VM with its host and booking', async () => {
+    const reply = await server.call('/v1/vms', { method: 'POST', body: { resources: RESOURCES } });
+    expect(reply.json).toMatchObject({
+      host: { id: 'host-a', name: 'name-a' },
+      path: 'root',
+      resources: RESOURCES,
+      desiredState: 'running',
+    });
+    expect(reply.json).not.toHaveProperty('hasRun');
+  });
+
+  it('a host with what is left of it, never below nothing, and no credential', async () => {
+    server.hosts.set('host-a', modelHost({ allocated: { cpu: 40, memory: 745, gpu: 1 } }));
+    const { json, text } = await server.call('/v1/hosts/host-a');
+    expect(json).toMatchObject({
+      resources: {
+        cpu: { limit: 32, capacity: 32, allocated: 40, available: 0, unit: 'vCPU' },
+        memory: { reserved: 1639, limit: 14_745, allocated: 745, available: 14_000 },
+        gpu: { total: 0, limit: 0, allocated: 1, available: 0, unit: 'slots' },
+      },
+    });
+    expect(text).not.toContain('credential');
+  });
+
+  it('pages that follow each other', async () => {
+    for (let i = 0; i < 5; i += 1) {
+      const id = `vm-${i.toString()}`;
+      server.vms.set(id, modelVm({ id }));
+    }
+    const seen: string[] = [];
+    let cursor: string | null = '';
+    while (cursor !== null) {
+      const next: string = cursor === '' ? '' : `&cursor=${cursor}`;
+      const { json } = await server.call(`/v1/vms?limit=2${next}`);
+      const page = json as { items: { id: string }[]; nextCursor: string | null };
+      seen.push(...page.items.map(({ id }) => id));
+      cursor = page.nextCursor;
+    }
+    expect(seen).toEqual([...server.vms.keys()]);
+  });
+
+  it('why no host can take a VM', async () => {
+    const body = { resources: { ...RESOURCES, cpu: 1000 } };
+    const problem = (await server.call('/v1/vms', { method: 'POST', body })).problem();
+    expect(problem).toMatchObject({
+      type: '/docs/errors#no_feasible_host',
+      summary: { considered: 1, feasible: 0 },
+    });
+  });
+
+  it('that nothing can be placed now', async () => {
+    server.ready = false;
+    const reply = await server.call('/readyz', { token: null });
+    expect(reply.status).toBe(503);
+    expect(reply.json).toMatchObject({
+      ready: false,
+      dependencies: { ledger: { state: 'rebuilding' } },
+    });
+  });
+
+  it('a join without zone and labels as the default zone', async () => {
+    const reply = await server.call('/v1/hosts', { method: 'POST', body: JOIN });
+    expect(reply.json).toMatchObject({ zone: 'default', labels: {}, state: 'joining' });
+  });
+
+  it('no reason once a host is enabled', async () => {
+    const body = { mode: 'enabled', reason: 'all is well' };
+    const reply = await server.call('/v1/hosts/host-a', { method: 'PATCH', body });
+    expect(reply.json).toMatchObject({ mode: 'enabled', modeReason: null });
+  });
+});
