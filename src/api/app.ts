@@ -5,7 +5,7 @@ import { DomainError } from '../model/errors.js';
 import type { Log, Telemetry } from '../model/ports.js';
 import { createGate, type Tokens } from './auth.js';
 import { createBodyReader, type BodyReader } from './body.js';
-import { Exchange } from './exchange.js';
+import { Exchange, type Closing } from './exchange.js';
 import type { ApiPorts, Route } from './route.js';
 
 export interface AppOptions {
@@ -18,21 +18,8 @@ export interface AppOptions {
   readonly closing: Closing;
 }
 
-/** Whether this replica is stopping, and who wants to hear of it. */
-export interface Closing {
-  isClosing(): boolean;
-  /** @returns how to stop listening */
-  onClosing(callback: () => void): () => void;
-}
-
 export function createApp(options: AppOptions): Express {
-  const { routes, closing, log, telemetry } = options;
-  const exchangeOptions = {
-    log,
-    telemetry,
-    isClosing: () => closing.isClosing(),
-    onClosing: (callback: () => void) => closing.onClosing(callback),
-  };
+  const { routes } = options;
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
@@ -42,7 +29,7 @@ export function createApp(options: AppOptions): Express {
   app.set('query parser', false);
 
   app.use((request, response, next) => {
-    response.locals['exchange'] = new Exchange(request, response, exchangeOptions);
+    response.locals['exchange'] = new Exchange(request, response, options);
     next();
   });
   app.use(securityHeaders);

@@ -22,9 +22,13 @@ const JSON_TYPE = 'application/json; charset=utf-8';
 export interface ExchangeOptions {
   readonly log: Log;
   readonly telemetry: Telemetry;
-  /** Whether this replica is stopping: then connections are not kept. */
+  readonly closing: Closing;
+}
+
+/** Whether this replica is stopping, and who wants to hear of it. */
+export interface Closing {
   isClosing(): boolean;
-  /** Calls back when this replica stops. @returns how to stop listening */
+  /** @returns how to stop listening */
   onClosing(callback: () => void): () => void;
 }
 
@@ -63,12 +67,12 @@ export class Exchange {
     const abort = () => {
       controller.abort();
     };
-    const unlisten = this.#options.onClosing(abort);
+    const unlisten = this.#options.closing.onClosing(abort);
     this.#response.once('close', () => {
       unlisten();
       abort();
     });
-    if (this.#options.isClosing() || this.#response.destroyed) abort();
+    if (this.#options.closing.isClosing() || this.#response.destroyed) abort();
     return controller.signal;
   }
 
@@ -107,7 +111,8 @@ export class Exchange {
   #send(status: number, text: string, contentType: string, cacheControl: string): void {
     const response = this.#response;
     if (response.destroyed) return;
-    if (this.#options.isClosing()) response.setHeader('Connection', 'close');
+    // The next request of this connection shall find another replica.
+    if (this.#options.closing.isClosing()) response.setHeader('Connection', 'close');
     response.writeHead(status, {
       'Content-Type': contentType,
       'Content-Length': Buffer.byteLength(text),

@@ -37,6 +37,9 @@ const hostParams = z.strictObject({
   host: idSchema.meta({ description: 'Id or name of the host', example: 'host-1' }),
 });
 
+/** Nothing is to be said; what is said all the same is refused, so that nobody relies on it. */
+const nothingSchema = z.strictObject({}).meta({ id: 'Nothing', example: {} });
+
 const liveSchema = z.strictObject({ ok: z.literal(true) }).meta({ id: 'Liveness' });
 
 const vmExample = { params: { id: EXAMPLE_VM.id } };
@@ -115,6 +118,7 @@ export const ROUTES: readonly Route[] = [
     tag: 'VMs',
     access: 'admin',
     params: vmParams,
+    body: nothingSchema,
     answers: { 202: { description: 'The VM as it is now', schema: vmSchema } },
     errors: ['not_found', 'state_conflict', ...CATALOGUE_ERRORS],
     example: { ...vmExample, status: 202, answer: EXAMPLE_VM },
@@ -128,6 +132,7 @@ export const ROUTES: readonly Route[] = [
     tag: 'VMs',
     access: 'admin',
     params: vmParams,
+    body: nothingSchema,
     answers: { 202: { description: 'The VM as it is now', schema: vmSchema } },
     errors: ['not_found', 'state_conflict', ...CATALOGUE_ERRORS],
     example: {

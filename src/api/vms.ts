@@ -10,6 +10,8 @@ interface VmParams {
   readonly id: string;
 }
 
+type BodilessCall = Call<VmParams, undefined, Readonly<Record<string, never>>>;
+
 /** 202 either way: what is shown is how the VM is when the answer is given. */
 export async function createVm(
   call: Call<undefined, z.infer<typeof createVmQuerySchema>, CreateVmBody>,
@@ -56,14 +58,14 @@ export async function deleteVm(
 }
 
 export async function startVm(
-  { params, log }: Call<VmParams>,
+  { params, log }: BodilessCall,
   { control }: ApiPorts,
 ): Promise<Answer> {
   return accepted(await control.startVm(params.id, log));
 }
 
 export async function stopVm(
-  { params, log }: Call<VmParams>,
+  { params, log }: BodilessCall,
   { control }: ApiPorts,
 ): Promise<Answer> {
   return accepted(await control.stopVm(params.id, log));

@@ -1,7 +1,7 @@
 /** Where the control plane is and what to show it, from the environment that the caller hands in. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CliFailure, EXIT } from './failure.js';
+import { CliFailure, EXIT, systemCode } from './failure.js';
 import type { CliContext } from './context.js';
 
 export interface Access {
@@ -62,11 +62,15 @@ async function localToken(url: URL, env: CliContext['env']): Promise<string | nu
     const token = (await readFile(file, 'utf8')).trim();
     return token === '' ? null : token;
   } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+    const code = systemCode(cause);
     if (code === 'ENOENT' || code === 'ENOTDIR') return null;
-    throw new CliFailure(EXIT.failure, `The token in ${file} cannot be read (${String(code)}).`, {
-      hint: 'run this as the user who ran `berth up`, or set BERTH_TOKEN',
-      cause,
-    });
+    throw new CliFailure(
+      EXIT.failure,
+      `The token in ${file} cannot be read (${code ?? 'no reason given'}).`,
+      {
+        hint: 'run this as the user who ran `berth up`, or set BERTH_TOKEN',
+        cause,
+      },
+    );
   }
 }

@@ -5,7 +5,7 @@
 import { request } from 'undici';
 import { PROBLEM_CONTENT_TYPE, problemSchema, type ProblemBody } from '../wire/problem.js';
 import type { Access } from './access.js';
-import { CliFailure, EXIT } from './failure.js';
+import { CliFailure, EXIT, systemCode } from './failure.js';
 import { failureOf } from './problem.js';
 import { understood, type Schema } from './understood.js';
 
@@ -107,7 +107,7 @@ function jsonOf(text: string): unknown {
 }
 
 /** Nothing was sent when the connection was never made. */
-const NEVER_CONNECTED: readonly unknown[] = [
+const NEVER_CONNECTED: readonly string[] = [
   'ECONNREFUSED',
   'ENOTFOUND',
   'EAI_AGAIN',
@@ -115,10 +115,10 @@ const NEVER_CONNECTED: readonly unknown[] = [
   'ENETUNREACH',
   'UND_ERR_CONNECT_TIMEOUT',
 ];
-const TIMED_OUT: readonly unknown[] = ['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT'];
+const TIMED_OUT: readonly string[] = ['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT'];
 
 function unanswered(access: Access, timeoutMs: number, cause: unknown): CliFailure {
-  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  const code = systemCode(cause) ?? '';
   if (TIMED_OUT.includes(code)) {
     const seconds = Math.round(timeoutMs / 1_000).toString();
     return new CliFailure(
@@ -131,7 +131,7 @@ function unanswered(access: Access, timeoutMs: number, cause: unknown): CliFailu
       },
     );
   }
-  const why = typeof code === 'string' ? ` (${code})` : '';
+  const why = code === '' ? '' : ` (${code})`;
   if (NEVER_CONNECTED.includes(code)) {
     return new CliFailure(EXIT.unreachable, `No control plane answers at ${access.url}${why}.`, {
       hint: '`berth up` starts one on this machine; BERTH_URL names another',

@@ -38,3 +38,9 @@ export class CliFailure extends Error {
     this.details = details;
   }
 }
+
+/** The `code` that Node and undici give their errors, such as ECONNREFUSED. */
+export const systemCode = (error: unknown): string | undefined =>
+  typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : undefined;

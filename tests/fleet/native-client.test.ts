@@ -50,7 +50,9 @@ describe('claims and deadlines over loopback', () => {
       agents.ensureVm(fixture.contact(), orderOf(`vm-${n.toString()}`)),
     );
     const settled = await Promise.allSettled(calls);
-    const refused = settled.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []));
+    const refused = settled.flatMap((one) =>
+      one.status === 'rejected' ? [one.reason as unknown] : [],
+    );
     expect(refused).toHaveLength(43);
     for (const reason of refused) {
       expect(reason).toMatchObject({

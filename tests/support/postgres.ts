@@ -78,7 +78,7 @@ export async function startPostgres(
 /** A new, empty database on the test run's server. @returns its URL */
 export function freshDatabase(): Promise<string> {
   const url = process.env[SERVER_VARIABLE];
-  if (url === undefined) throw new Error('the test run has no PostgreSQL; see global-setup.ts');
+  if (url === undefined) throw new Error('the test run has no PostgreSQL; see global-setup.mjs');
   return createDatabase(url);
 }
 

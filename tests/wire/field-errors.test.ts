@@ -5,7 +5,7 @@ import { fieldErrors } from '../../src/wire/field-errors.js';
 import { createVmSchema } from '../../src/wire/vms.js';
 
 const schema = z.strictObject({
-  count: z.int('must be a whole number').min(1).max(9).optional(),
+  count: z.int().min(1).max(9).optional(),
   size: z.number().optional(),
   name: z.string().min(2).max(3).optional(),
   mode: z.enum(['on', 'off']).optional(),

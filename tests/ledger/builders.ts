@@ -1,0 +1,112 @@
+/** Builders and small journeys for tests of the ledger. */
+import type { Host } from '../../src/model/host.js';
+import { factsOf } from '../../src/model/host.js';
+import type {
+  BookReply,
+  Booking,
+  CatalogueSnapshot,
+  Ledger,
+  PlacementTurn,
+} from '../../src/model/ports.js';
+import { withoutZeros, type Resources } from '../../src/model/resources.js';
+import type { Allocation } from '../../src/model/vm.js';
+import type { HostTable } from '../../src/placement/host-table.js';
+
+export type TestLedger = Ledger<HostTable>;
+
+/** A host whose limits are exactly these amounts. */
+export function hostWith(id: string, limits: Resources, changes: Partial<Host> = {}): Host {
+  return {
+    id,
+    name: id,
+    address: `http://${id}.test`,
+    zone: 'default',
+    labels: {},
+    state: 'up',
+    mode: 'enabled',
+    modeReason: null,
+    missedPolls: 0,
+    inventory: Object.fromEntries(
+      Object.entries(limits).map(([name, total]) => [
+        name,
+        { total, reserved: 0, overcommit: 1, source: 'configured' as const },
+      ]),
+    ),
+    allocated: {},
+    vms: 0,
+    seq: 1,
+    revision: 1,
+    agent: { version: '0', bootId: 'boot' },
+    lastSeenAt: null,
+    createdAt: new Date(0),
+    ...changes,
+  };
+}
+
+/** A booking named after its VM, unless told otherwise. */
+export const bookingOf = (
+  vmId: string,
+  hostId: string,
+  resources: Resources,
+  bookingId = `${vmId}-first`,
+): Booking => ({ bookingId, vmId, hostId, path: 'root', resources });
+
+export const allocationOf = (booking: Booking, assignment = 1): Allocation => ({
+  ...booking,
+  assignment,
+});
+
+export const snapshotOf = (
+  hosts: readonly Host[],
+  allocations: readonly Allocation[] = [],
+): CatalogueSnapshot => ({ hosts, allocations });
+
+/** Runs something under the placement lock. */
+export async function inTurn<T>(
+  ledger: TestLedger,
+  task: (turn: PlacementTurn<HostTable>) => Promise<T>,
+): Promise<T> {
+  const turn = await ledger.openTurn();
+  try {
+    return await task(turn);
+  } finally {
+    await turn.end();
+  }
+}
+
+/** Books as the scheduler does: in the mirror first, then in the ledger. */
+export async function propose(
+  turn: PlacementTurn<HostTable>,
+  bookings: readonly Booking[],
+): Promise<BookReply> {
+  for (const { hostId, resources } of bookings) {
+    const row = turn.fleet.rowOf(hostId);
+    if (row >= 0) turn.fleet.book(row, resources);
+  }
+  return turn.book(bookings);
+}
+
+/** @returns the kinds of the outcomes */
+export async function book(ledger: TestLedger, ...bookings: Booking[]): Promise<string[]> {
+  const reply = await inTurn(ledger, (turn) => propose(turn, bookings));
+  return reply.outcomes.map(({ kind }) => kind);
+}
+
+/** What a table shows as booked, without zeros. */
+export const bookedIn = (table: HostTable): Record<string, Resources> =>
+  Object.fromEntries(
+    [...table.hosts()]
+      .map(({ id, allocated }): [string, Resources] => [id, withoutZeros(allocated)])
+      .sort(([a], [b]) => (a < b ? -1 : 1)),
+  );
+
+/** What a ledger has booked, without zeros. */
+export const bookedBy = async (ledger: TestLedger): Promise<Record<string, Resources>> =>
+  Object.fromEntries(
+    [...(await ledger.totals())]
+      .map(([id, used]): [string, Resources] => [id, withoutZeros(used)])
+      .sort(([a], [b]) => (a < b ? -1 : 1)),
+  );
+
+export const factsWith = (...parameters: Parameters<typeof hostWith>) =>
+  factsOf(hostWith(...parameters));
