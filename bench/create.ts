@@ -12,6 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import autocannon from 'autocannon';
 import Table from 'cli-table3';
+import { freePort } from '../tests/support/free-port.js';
 import { startPostgres } from '../tests/support/postgres.js';
 import { startRedis } from '../tests/support/redis.js';
 import { addressOf, hostIdOf, TOTALS } from './null-agents.js';
@@ -30,7 +31,10 @@ const seconds = Number(values.seconds);
 const connections = Number(values.connections);
 
 const TOKEN = 'a-token-for-the-benchmark';
-const [BERTH, ECHO, PLAIN, AGENTS] = [18_080, 18_081, 18_082, 18_083];
+const BERTH = await freePort();
+const ECHO = await freePort();
+const PLAIN = await freePort();
+const AGENTS = await freePort();
 const BODY = JSON.stringify({ resources: { cpu: 1, memory: 256, disk: 1024 } });
 const LOADER = ['--import', 'tsx'];
 
@@ -140,8 +144,9 @@ async function main(): Promise<void> {
       // What the lifecycle still has to do must not be paid for by the next round's echo.
       await sleep(1_500);
     }
+    const stages = await stagesOf();
     const plain = await load(PLAIN, Math.max(seconds, 6));
-    report(create, echo, plain);
+    report(create, echo, plain, stages);
   } finally {
     for (const child of children) child.kill('SIGKILL');
     await redis.stop();
@@ -150,7 +155,31 @@ async function main(): Promise<void> {
   }
 }
 
-function report(create: readonly Run[], echo: readonly Run[], plain: Run): void {
+/** Mean milliseconds per batch of each stage, and the mean size of a batch, from the metrics. */
+async function stagesOf(): Promise<Readonly<Record<string, number>>> {
+  const answer = await fetch(`http://127.0.0.1:${BERTH.toString()}/metrics`, {
+    headers: { authorization: `Bearer ${TOKEN}` },
+  });
+  const text = await answer.text();
+  const value = (name: string) => Number(text.match(new RegExp(`^${name} (.+)$`, 'm'))?.[1]);
+  const mean = (name: string, labels = '') =>
+    value(`${name}_sum${labels}`) / value(`${name}_count${labels}`);
+  const stage = (name: string) => mean('berth_stage_seconds', `\\{stage="${name}"\\}`) * 1000;
+  return {
+    vmsPerBatch: mean('berth_placement_batch_size'),
+    lockMs: stage('lock'),
+    placeMs: stage('place'),
+    bookMs: stage('book'),
+    recordMs: stage('record'),
+  };
+}
+
+function report(
+  create: readonly Run[],
+  echo: readonly Run[],
+  plain: Run,
+  stages: Readonly<Record<string, number>>,
+): void {
   const of = (runs: readonly Run[]): Run => ({
     perSecond: median(runs.map(({ perSecond }) => perSecond)),
     p50Ms: median(runs.map(({ p50Ms }) => p50Ms)),
@@ -158,7 +187,10 @@ function report(create: readonly Run[], echo: readonly Run[], plain: Run): void 
   });
   const toEcho = create.map(({ perSecond }, round) => perSecond / (echo[round]?.perSecond ?? NaN));
   const toPlain = of(create).perSecond / plain.perSecond;
-  const table = new Table({ head: ['', 'per second', 'p50 ms', 'p99 ms'], style: { head: [] } });
+  const table = new Table({
+    head: ['', 'per second', 'p50 ms', 'p99 ms'],
+    style: { head: [], border: [] },
+  });
   for (const [name, run] of [
     ['Express echo of the body', of(echo)],
     ['Berth create', of(create)],
@@ -170,7 +202,10 @@ function report(create: readonly Run[], echo: readonly Run[], plain: Run): void 
     `${table.toString()}\n` +
       `create / echo: ${median(toEcho).toFixed(2)} (median of ${rounds.toString()} pairs), ` +
       `create / plain: ${toPlain.toFixed(0)}\n` +
-      `${JSON.stringify({ bench: 'create', hosts, connections, create: of(create), echo: of(echo), plain, toEcho: median(toEcho), toPlain })}\n`,
+      `per batch: ${Object.entries(stages)
+        .map(([name, value]) => `${name} ${value.toFixed(1)}`)
+        .join(', ')}\n` +
+      `${JSON.stringify({ bench: 'create', hosts, connections, create: of(create), echo: of(echo), plain, stages, toEcho: median(toEcho), toPlain })}\n`,
   );
 }
 

@@ -152,7 +152,7 @@ export class VmKeeper {
       removing: false,
     };
     await this.#claim(vm);
-    return this.#note(vm, await this.#options.driver.create(vm));
+    return this.#make(vm);
   }
 
   /** A newer assignment of a VM that is here. One that failed is tried once more. */
@@ -160,7 +160,18 @@ export class VmKeeper {
     const vm: VmRecord = { ...present, ...order };
     await this.#claim(vm);
     if (vm.state !== 'failed') return reportOf(vm);
-    return this.#note(vm, await this.#options.driver.create(vm));
+    return this.#make(vm);
+  }
+
+  /** A create that breaks ends `failed`, not `creating` for ever: a repeat would only be told so. */
+  async #make(vm: VmRecord): Promise<AgentVm> {
+    const { driver, clock, log } = this.#options;
+    const seen = await driver.create(vm).catch((error: unknown): Observation => {
+      log.error('the driver could not create a VM', { vmId: vm.id, error });
+      const reason = { code: 'create_failed', detail: 'The driver could not create the VM.' };
+      return { state: 'failed', reason, since: clock.now() };
+    });
+    return this.#note(vm, seen);
   }
 
   /** Takes room for a VM and writes it down. @throws DomainError `claim_refused` */

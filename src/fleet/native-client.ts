@@ -102,7 +102,7 @@ export function createAgents(options: NativeClientOptions): NativeClient {
         { method: 'GET', path: '/v1/status' },
         agentStatusSchema,
         (answer) =>
-          
+          answer.hostId === contact.hostId &&
           new Set(answer.vms.map(({ id }) => id)).size === answer.vms.length,
       );
       return { hostId, version, bootId, totals, vms };

@@ -14,7 +14,7 @@ const DETAIL_LENGTH_MAX = 300;
 
 /** Whether an agent refused because it has no such VM. */
 export const saysUnknown = (error: unknown): boolean =>
-  hasCode(error, 'agent_refused') && error.extra['agentCode'] === 'not_found';
+  hasCode(error, 'agent_refused') && error.extra.agentCode === 'not_found';
 
 /** @returns the refusal, or null when the answer cannot be relied on */
 export function refusalOf(

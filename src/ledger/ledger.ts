@@ -243,8 +243,9 @@ class RedisLedger implements Ledger<HostTable> {
     await Promise.all(
       Object.values(this.#redis).map(async (connection: Redis) => {
         // QUIT waits for what is under way; where Redis is away there is nothing to wait for.
-        await connection.quit().catch(() => undefined);
-        connection.disconnect();
+        await connection.quit().catch(() => {
+          connection.disconnect();
+        });
       }),
     );
   }

@@ -2,7 +2,7 @@
  * From what zod found wrong to what a caller reads: one line a field, saying what would be right.
  * Messages that our schemas wrote themselves are kept.
  */
-import { z } from 'zod';
+import { type z } from 'zod';
 import type { FieldError } from '../model/errors.js';
 
 /** The name under which the document as a whole is reported. */

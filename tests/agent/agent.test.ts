@@ -5,6 +5,9 @@ import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import type { Driver } from '../../src/agent/drivers/driver.js';
+import { createSimulatedDriver } from '../../src/agent/drivers/simulated.js';
+import { systemClock } from '../../src/std/clock.js';
 import { agentResourcesSchema, agentStatusSchema } from '../../src/wire/agent.js';
 import { joinHostSchema, type JoinHostBody } from '../../src/wire/hosts.js';
 import { problemSchema } from '../../src/wire/problem.js';
@@ -21,7 +24,7 @@ import {
 let fixture: AgentFixture;
 afterEach(() => fixture.close());
 
-const stateOf = (answer: Answer) => answer.body['state'];
+const stateOf = (answer: Answer) => answer.body.state;
 const reach = (state: string, id = 'vm-1') =>
   until(
     () => fixture.call('GET', `/v1/vms/${id}`),
@@ -51,7 +54,7 @@ describe('restart', () => {
     const { resources } = agentResourcesSchema.parse(
       (await fixture.call('GET', '/resources')).body,
     );
-    expect(resources['memory']).toMatchObject({ allocated: 2048, available: 5120 });
+    expect(resources.memory).toMatchObject({ allocated: 2048, available: 5120 });
   });
 
   it('goes on with what was under way', async () => {
@@ -70,7 +73,7 @@ describe('restart', () => {
     expect((await fixture.call('GET', '/v1/vms/vm-1')).body).toMatchObject({ state: 'stopping' });
     // Neither a repeat nor a newer order gets past it, and it still holds its room.
     expect((await fixture.call('POST', '/v1/vms/vm-1/start', { assignment: 1 })).status).toBe(409);
-    expect((await fixture.call('PUT', '/v1/vms/vm-1', order(1))).body['code']).toBe(
+    expect((await fixture.call('PUT', '/v1/vms/vm-1', order(1))).body.code).toBe(
       'stale_assignment',
     );
     await fixture.restart();
@@ -93,11 +96,11 @@ describe('restart', () => {
       ['never', 7],
     ] as const) {
       const refusal = await fixture.call('PUT', `/v1/vms/${id}`, order(newest - 1));
-      expect([refusal.status, refusal.body['newest']]).toEqual([409, newest]);
+      expect([refusal.status, refusal.body.newest]).toEqual([409, newest]);
     }
     for (const id of ['gone', 'never']) {
       const late = await fixture.call('PUT', `/v1/vms/${id}`, order(id === 'gone' ? 6 : 7));
-      expect(late.body['code']).toBe('stale_assignment');
+      expect(late.body.code).toBe('stale_assignment');
       expect((await fixture.call('PUT', `/v1/vms/${id}`, order(8))).status).toBe(200);
     }
   });
@@ -172,11 +175,24 @@ describe('the simulated driver', () => {
       refuseClaims: false,
     });
     const wrong = await fixture.call('PATCH', '/v1/driver', { hang: 'yes', explode: true });
-    expect(wrong.body['errors']).toEqual([
+    expect(wrong.body.errors).toEqual([
       { field: 'hang', message: 'must be true or false' },
       { field: 'explode', message: 'is not known here; remove it' },
     ]);
   });
+});
+
+it('a create that breaks in the driver ends failed and still holds its room', async () => {
+  const driver: Driver = {
+    ...createSimulatedDriver({ clock: systemClock }),
+    create: () => Promise.reject(new Error('no KVM here')),
+  };
+  fixture = await startFixture({}, { driver });
+  const answer = await fixture.call('PUT', '/v1/vms/vm-1', order(1));
+  expect(answer.body).toMatchObject({ state: 'failed', reason: { code: 'create_failed' } });
+  expect(JSON.stringify(answer.body)).not.toContain('KVM');
+  const status = agentStatusSchema.parse((await fixture.call('GET', '/v1/status')).body);
+  expect(status.allocated.memory).toBe(1024);
 });
 
 describe('orders', () => {
@@ -203,7 +219,7 @@ describe('orders', () => {
     fixture = await startFixture();
     await fixture.call('PUT', '/v1/vms/vm-1', order(1));
     const other = await fixture.call('PUT', '/v1/vms/vm-1', order(1, { ...SMALL, cpu: 2 }));
-    expect([other.status, other.body['code']]).toEqual([409, 'state_conflict']);
+    expect([other.status, other.body.code]).toEqual([409, 'state_conflict']);
   });
 
   it('a repeat while the first is under way finds the same VM', async () => {
@@ -215,7 +231,7 @@ describe('orders', () => {
     const { resources } = agentResourcesSchema.parse(
       (await fixture.call('GET', '/resources')).body,
     );
-    expect(resources['memory']?.allocated).toBe(1024);
+    expect(resources.memory?.allocated).toBe(1024);
   });
 
   it('starting, stopping and removing at random never overfills it or loses a VM', async () => {
@@ -230,7 +246,7 @@ describe('orders', () => {
       ]),
     );
     const status = agentStatusSchema.parse((await fixture.call('GET', '/v1/status')).body);
-    expect(status.allocated['memory']).toBe(status.vms.length * 1024);
+    expect(status.allocated.memory).toBe(status.vms.length * 1024);
     expect(status.vms.length).toBeLessThanOrEqual(7);
     await fixture.restart();
     const after = agentStatusSchema.parse((await fixture.call('GET', '/v1/status')).body);
@@ -247,7 +263,7 @@ describe('http', () => {
       expect(total).toBeGreaterThan(0);
       expect(source).toBe('detected');
     }
-    expect(status.used['memory']).toBeGreaterThan(0);
+    expect(status.used.memory).toBeGreaterThan(0);
     expect(status.version).toBe('1.2.3');
   });
 
@@ -269,7 +285,7 @@ describe('http', () => {
     ]) {
       for (const path of ['/v1/status', '/resources', '/v1/driver', '/nothing']) {
         const answer = await ask(path, shown);
-        expect([answer.status, answer.body['code']]).toEqual([401, 'unauthenticated']);
+        expect([answer.status, answer.body.code]).toEqual([401, 'unauthenticated']);
       }
     }
     expect((await ask('/v1/status', `Bearer ${fixture.agent.credential}`)).status).toBe(200);
@@ -305,7 +321,7 @@ describe('http', () => {
   ])('%s is a problem document', async (_what, method, path, body, status, code) => {
     fixture = await startFixture();
     const answer = await fixture.call(method, path, body);
-    expect([answer.status, answer.body['code']]).toEqual([status, code]);
+    expect([answer.status, answer.body.code]).toEqual([status, code]);
     expect(answer.contentType).toMatch(/^application\/problem\+json/);
     expect(problemSchema.safeParse(answer.body).success).toBe(true);
     if (status === 405) expect(answer.headers.get('allow')).toBe('GET, PUT, DELETE');
@@ -319,7 +335,7 @@ describe('http', () => {
         headers: { authorization: `Bearer ${fixture.agent.credential}`, 'content-type': type },
         body: JSON.stringify(order(1)),
       });
-      expect((await answerOf(response)).body['code']).toBe('unsupported_media_type');
+      expect((await answerOf(response)).body.code).toBe('unsupported_media_type');
     }
   });
 
@@ -331,7 +347,7 @@ describe('http', () => {
       resources: { cpu: -1, Memory: 5, constructor: 1 },
       surprise: 1,
     });
-    const fields = (answer.body['errors'] as { field: string }[]).map(({ field }) => field);
+    const fields = (answer.body.errors as { field: string }[]).map(({ field }) => field);
     expect(fields.sort()).toEqual([
       'assignment',
       'image',

@@ -58,8 +58,8 @@ describe('claims', () => {
           if (claimShortfalls(limits, granted, id, request).length === 0) granted.set(id, request);
         });
         const sum = sumOfHeld(granted);
-        expect(sum['cpu'] ?? 0).toBeLessThanOrEqual(limits.cpu);
-        expect(sum['memory'] ?? 0).toBeLessThanOrEqual(limits.memory);
+        expect(sum.cpu ?? 0).toBeLessThanOrEqual(limits.cpu);
+        expect(sum.memory ?? 0).toBeLessThanOrEqual(limits.memory);
       }),
     );
   });
@@ -170,7 +170,7 @@ describe('discovery', () => {
       uptimeS: 5.5,
       load: [1, 2, 3],
     });
-    expect(Number.isSafeInteger(found.totals['disk']?.total)).toBe(true);
+    expect(Number.isSafeInteger(found.totals.disk?.total)).toBe(true);
   });
 
   it('reads again each time', async () => {
@@ -178,7 +178,7 @@ describe('discovery', () => {
     const measure = realMachine(directory, directory);
     await measure();
     await files({ cpuinfo: 'processor : 0\n' });
-    expect((await measure()).totals['cpu']?.total).toBe(1);
+    expect((await measure()).totals.cpu?.total).toBe(1);
   });
 
   it('guesses nothing from a text it cannot read', async () => {
@@ -188,8 +188,8 @@ describe('discovery', () => {
 
   it('asks Node on a machine without /proc', async () => {
     const { totals, uptimeS } = await realMachine(directory, join(directory, 'no-proc'))();
-    expect(totals['cpu']?.total).toBeGreaterThan(0);
-    expect(totals['memory']?.total).toBeGreaterThan(0);
+    expect(totals.cpu?.total).toBeGreaterThan(0);
+    expect(totals.memory?.total).toBeGreaterThan(0);
     expect(uptimeS).toBeGreaterThan(0);
   });
 

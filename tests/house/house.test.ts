@@ -21,7 +21,7 @@ interface Room {
   readonly packages: readonly string[];
 }
 
-/** Who may import whom, and whose home each package is. The reasons: docs/architecture.md. */
+/** Who may import whom, and whose home each package is. Add a row to open a room. */
 const ROOMS: Readonly<Record<string, Room>> = {
   model: { mayImport: [], packages: [] },
   std: { mayImport: [], packages: ['winston'] },
@@ -152,7 +152,7 @@ function cycles(tree: readonly SourceFile[]): string[] {
 function unused(tree: readonly SourceFile[]): string[] {
   const imported = new Set(tree.flatMap(({ imports }) => imports.map(({ file }) => file)));
   return tree
-    .filter(({ path }) => !ENTRIES.includes(path) && !imported.has(path))
+    .filter(({ path }) => !ENTRIES.includes(path) && !path.endsWith('.d.ts') && !imported.has(path))
     .map(({ path }) => `nothing imports ${path}: use it, or delete it`);
 }
 
@@ -168,7 +168,8 @@ function badNames(paths: readonly string[]): string[] {
     if (/^(utils?|helpers?|common|misc|shared|lib|index|stuff|types|constants)\./.test(name)) {
       return [`${path} says nothing of what is in it: name it for that`];
     }
-    if (/^[a-z0-9-]+(\.test)?\.[a-z]+$/.test(name) || /^(README\.md|\..*)$/.test(name)) return [];
+    if (/^[a-z0-9-]+(\.test|\.d)?\.[a-z]+$/.test(name) || /^(README\.md|\..*)$/.test(name))
+      return [];
     return [`${path} is not in kebab-case: rename it`];
   });
 }

@@ -1,30 +1,381 @@
-import { afterAll, beforeAll } from '@jest/globals';
-import { createLedger } from '../../src/ledger/ledger.js';
+/** The ledger on a real Redis: the common contract, and what only Redis can do to us. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import type { Redis } from 'ioredis';
+import { createLedger, type LedgerOptions } from '../../src/ledger/ledger.js';
 import { systemClock } from '../../src/std/clock.js';
 import { silentLog } from '../support/log.js';
 import { startRedis, type RedisServer } from '../support/redis.js';
-import type { TestLedger } from './builders.js';
+import {
+  allocationOf,
+  book,
+  bookedBy,
+  bookedIn,
+  bookingOf,
+  factsWith,
+  hostWith,
+  inTurn,
+  propose,
+  snapshotOf,
+  type TestLedger,
+} from './builders.js';
 import { describeLedgerContract } from './ledger-contract.js';
 
+const PREFIX = 'berth:{test}:';
+const META = `${PREFIX}meta`;
+const LOCK = `${PREFIX}lock:placement`;
+
+const REBUILDING = { code: 'ledger_rebuilding', retryAfterS: 1 };
+const UNAVAILABLE = { code: 'ledger_unavailable', retryAfterS: 1 };
+
 let redis: RedisServer;
+let raw: Redis;
 const opened: TestLedger[] = [];
+
+async function open(options: Partial<LedgerOptions> = {}): Promise<TestLedger> {
+  const ledger = await createLedger({
+    cell: 'test',
+    url: redis.url,
+    log: silentLog,
+    clock: systemClock,
+    ...options,
+  });
+  opened.push(ledger);
+  return ledger;
+}
+
+async function reset(): Promise<void> {
+  await Promise.all(opened.splice(0).map((ledger) => ledger.close()));
+  await redis.flushAll();
+}
+
 beforeAll(async () => {
   redis = await startRedis();
+  raw = redis.client();
 });
 afterAll(() => redis.stop());
-describeLedgerContract('redis', () => ({
-  open: async () => {
-    const l = await createLedger({
-      cell: 'test',
-      url: redis.url,
-      log: silentLog,
-      clock: systemClock,
+
+describeLedgerContract('redis', () => ({ open, reset }));
+
+describe('redis: what may happen to it', () => {
+  let ledger: TestLedger;
+
+  beforeEach(async () => {
+    ledger = await open();
+    await ledger.replace(
+      1,
+      0,
+      snapshotOf([hostWith('a', { cpu: 10 }), hostWith('b', { cpu: 10 })]),
+    );
+  });
+  afterEach(reset);
+
+  /** Takes the lock away from its holder, as the end of a lease does while the holder is paused. */
+  const stealLock = () => raw.del(LOCK);
+
+  describe('the lock', () => {
+    it('fences a turn whose lock went to another', async () => {
+      const other = await open();
+      const stale = await ledger.openTurn();
+      await stealLock();
+      await inTurn(other, (turn) => propose(turn, [bookingOf('v1', 'a', { cpu: 3 })]));
+      await expect(propose(stale, [bookingOf('v2', 'a', { cpu: 3 })])).rejects.toMatchObject({
+        ...UNAVAILABLE,
+        internal: 'a later turn has begun',
+      });
+      await stale.end();
+      expect(await bookedBy(ledger)).toEqual({ a: { cpu: 3 }, b: {} });
+      // The proposal that was fenced off is gone from the mirror too.
+      await inTurn(ledger, (turn) => {
+        expect(bookedIn(turn.fleet)).toEqual({ a: { cpu: 3 }, b: {} });
+        return Promise.resolve();
+      });
     });
-    opened.push(l);
-    return l;
-  },
-  reset: async () => {
-    await Promise.all(opened.splice(0).map((l) => l.close()));
-    await redis.flushAll();
-  },
-}));
+
+    it('ends a turn of the same process that a later one has overtaken', async () => {
+      const stale = await ledger.openTurn();
+      stale.fleet.book(stale.fleet.rowOf('a'), { cpu: 9 });
+      await stealLock();
+      await inTurn(ledger, async (turn) => {
+        expect(bookedIn(turn.fleet)).toEqual({ a: {}, b: {} });
+        await expect(stale.book([bookingOf('vm', 'a', { cpu: 9 })])).rejects.toMatchObject({
+          ...UNAVAILABLE,
+          internal: 'the turn is over',
+        });
+      });
+    });
+
+    it('is extended when half of the lease is over, and refuses when it has run out', async () => {
+      let aheadMs = 0;
+      const clock = { ...systemClock, monotonic: () => systemClock.monotonic() + aheadMs };
+      const leaseMs = 20_000;
+      const paused = await open({ clock, lockLeaseMs: leaseMs });
+      const turn = await paused.openTurn();
+      await raw.pexpire(LOCK, 1_000_000);
+      await turn.catchUp();
+      expect(await raw.pttl(LOCK)).toBeGreaterThan(leaseMs);
+      aheadMs = leaseMs / 2 + 1;
+      await turn.catchUp();
+      expect(await raw.pttl(LOCK)).toBeLessThanOrEqual(leaseMs);
+      aheadMs = leaseMs * 2;
+      const late = { ...UNAVAILABLE, internal: 'the lock lease has run out' };
+      await expect(turn.book([bookingOf('vm', 'a', { cpu: 1 })])).rejects.toMatchObject(late);
+      await expect(turn.catchUp()).rejects.toMatchObject(late);
+      expect(await bookedBy(ledger)).toEqual({ a: {}, b: {} });
+    });
+
+    it('is lost when another took it before it was extended', async () => {
+      let aheadMs = 0;
+      const clock = { ...systemClock, monotonic: () => systemClock.monotonic() + aheadMs };
+      const paused = await open({ clock, lockLeaseMs: 20_000 });
+      const turn = await paused.openTurn();
+      await raw.set(LOCK, 'another', 'PX', 60_000);
+      aheadMs = 11_000;
+      await expect(turn.catchUp()).rejects.toMatchObject(UNAVAILABLE);
+      await turn.end();
+      expect(await raw.get(LOCK)).toBe('another');
+    });
+  });
+
+  describe('an empty, foreign or rolled-back Redis', () => {
+    it('never reads as an empty fleet', async () => {
+      const turn = await ledger.openTurn();
+      await ledger.view();
+      await redis.flushAll();
+      await expect(propose(turn, [bookingOf('vm', 'a', { cpu: 1 })])).rejects.toMatchObject(
+        REBUILDING,
+      );
+      await expect(turn.catchUp()).rejects.toMatchObject(REBUILDING);
+      await expect(ledger.view()).rejects.toMatchObject(REBUILDING);
+      await expect(ledger.openTurn()).rejects.toMatchObject(REBUILDING);
+      expect((await ledger.state()).incarnation).toBeNull();
+      await ledger.release([bookingOf('vm', 'a', { cpu: 1 })]);
+      await ledger.pushHosts([factsWith('a', { cpu: 1 })]);
+      expect(await raw.keys(`${PREFIX}{host,vm}*`)).toEqual([]);
+
+      await ledger.replace(2, 30, snapshotOf([hostWith('a', { cpu: 10 })]));
+      expect(await book(ledger, bookingOf('vm', 'a', { cpu: 1 }))).toEqual(['booked']);
+      expect(await ledger.state()).toMatchObject({ epoch: 2, seq: 32 });
+    });
+
+    it('refuses an incarnation that the mirror was not read from', async () => {
+      const turn = await ledger.openTurn();
+      await raw.hset(META, 'incarnation', 'foreign');
+      await expect(propose(turn, [bookingOf('vm', 'a', { cpu: 1 })])).rejects.toMatchObject(
+        REBUILDING,
+      );
+      expect(await raw.exists(`${PREFIX}vm:vm`)).toBe(0);
+    });
+
+    it('refuses to book when the sequence number went back, until a rebuild', async () => {
+      await book(ledger, bookingOf('v1', 'a', { cpu: 1 }));
+      const turn = await ledger.openTurn();
+      await raw.hincrby(META, 'seq', -1);
+      await expect(propose(turn, [bookingOf('v2', 'a', { cpu: 1 })])).rejects.toMatchObject(
+        REBUILDING,
+      );
+      await turn.end();
+      // The number may catch up again; what was lost stays lost.
+      await raw.hincrby(META, 'seq', 5);
+      expect((await ledger.state()).incarnation).toBeNull();
+      await expect(ledger.view()).rejects.toMatchObject(REBUILDING);
+      await expect(ledger.openTurn()).rejects.toMatchObject(REBUILDING);
+      await ledger.replace(2, 0, snapshotOf([hostWith('a', { cpu: 10 })]));
+      expect((await ledger.state()).incarnation).not.toBeNull();
+      expect(await book(ledger, bookingOf('v2', 'a', { cpu: 1 }))).toEqual(['booked']);
+    });
+
+    it('notices by asking for the state alone', async () => {
+      await book(ledger, bookingOf('v1', 'a', { cpu: 1 }));
+      await raw.hincrby(META, 'seq', -1);
+      expect((await ledger.state()).incarnation).toBeNull();
+    });
+
+    it('notices in the stream that a sequence number is used twice', async () => {
+      await ledger.view();
+      await book(ledger, bookingOf('v1', 'a', { cpu: 1 }));
+      await ledger.view();
+      // Another replica, which has not seen the lost change, books in its place.
+      await raw.hincrby(META, 'seq', -1);
+      const newcomer = await open();
+      await book(newcomer, bookingOf('v2', 'b', { cpu: 1 }));
+      await expect(ledger.view()).rejects.toMatchObject(REBUILDING);
+    });
+  });
+
+  describe('the change stream', () => {
+    it('is read from the start again by a mirror that fell off its end', async () => {
+      const busy = await open({ logLengthMax: 10 });
+      await ledger.view();
+      await inTurn(ledger, () => Promise.resolve());
+      const count = 400;
+      for (let round = 0; round < count / 20; round += 1) {
+        const bookings = Array.from({ length: 20 }, (_, index) =>
+          bookingOf(`v${(round * 20 + index).toString()}`, 'a', { cpu: 0 }),
+        );
+        await book(busy, ...bookings);
+        await busy.release(bookings);
+      }
+      await book(busy, bookingOf('last', 'b', { cpu: 7 }));
+      expect(await raw.xlen(`${PREFIX}log`)).toBeLessThan(count);
+      expect(bookedIn(await ledger.view())).toEqual({ a: {}, b: { cpu: 7 } });
+      await inTurn(ledger, (turn) => {
+        expect(bookedIn(turn.fleet)).toEqual({ a: {}, b: { cpu: 7 } });
+        return Promise.resolve();
+      });
+    });
+
+    it('may vanish without harm', async () => {
+      await ledger.view();
+      await book(ledger, bookingOf('v1', 'a', { cpu: 4 }));
+      await raw.del(`${PREFIX}log`);
+      expect(bookedIn(await ledger.view())).toEqual({ a: { cpu: 4 }, b: {} });
+      await book(ledger, bookingOf('v2', 'b', { cpu: 4 }));
+      expect(bookedIn(await ledger.view())).toEqual({ a: { cpu: 4 }, b: { cpu: 4 } });
+    });
+
+    it('brings what others changed between reading and booking', async () => {
+      const other = await open();
+      await book(other, bookingOf('v0', 'b', { cpu: 5 }));
+      await inTurn(ledger, async (turn) => {
+        await other.release([bookingOf('v0', 'b', { cpu: 5 })]);
+        await other.pushHosts([factsWith('c', { cpu: 1 })]);
+        await propose(turn, [bookingOf('v1', 'a', { cpu: 2 })]);
+        expect(bookedIn(turn.fleet)).toMatchObject({ a: { cpu: 2 }, b: { cpu: 5 } });
+        await turn.catchUp();
+        expect(bookedIn(turn.fleet)).toEqual({ a: { cpu: 2 }, b: {}, c: {} });
+      });
+    });
+  });
+
+  describe('rebuild', () => {
+    it('runs beside live bookings and releases and leaves sums that add up', async () => {
+      const other = await open();
+      const standing = allocationOf(bookingOf('kept', 'a', { cpu: 1 }));
+      const hosts = ['a', 'b'].map((id) => hostWith(id, { cpu: 10 }));
+      let stop = false;
+      const worker = async (replica: TestLedger, name: string) => {
+        for (let index = 0; !stop; index += 1) {
+          const booking = bookingOf(`${name}-${index.toString()}`, index % 2 ? 'a' : 'b', {
+            cpu: 1,
+          });
+          try {
+            await book(replica, booking);
+            if (index % 3 > 0) await replica.release([booking]);
+          } catch (error) {
+            expect(error).toMatchObject(REBUILDING);
+          }
+        }
+      };
+      const workers = [worker(ledger, 'x'), worker(other, 'y')];
+      const views: unknown[] = [];
+      for (let epoch = 2; epoch < 12; epoch += 1) {
+        await ledger.replace(epoch, 0, snapshotOf(hosts, [standing]));
+        views.push(bookedIn(await other.view()));
+      }
+      stop = true;
+      await Promise.all(workers);
+      expect(views).toHaveLength(10);
+      expect(await bookedBy(ledger)).toEqual(await sumsOfAllocations());
+      expect(bookedIn(await other.view())).toEqual(await sumsOfAllocations());
+      expect(await raw.hget(`${PREFIX}vm:kept`, 'state')).toBe('committed');
+      expect(await raw.keys(`${PREFIX}next:*`)).toEqual([]);
+    });
+
+    it('fails cleanly when Redis is emptied while it is under way', async () => {
+      const ids = Array.from({ length: 3_000 }, (_, index) => `h${index.toString()}`);
+      const hosts = ids.map((id, index) => {
+        const host = hostWith(id, { cpu: 1 });
+        if (index !== 1_200) return host;
+        // Asked for when the third of six chunks is written: two are in Redis by then.
+        return {
+          ...host,
+          get inventory() {
+            void raw.flushall();
+            return host.inventory;
+          },
+        };
+      });
+      await expect(ledger.replace(2, 0, snapshotOf(hosts))).rejects.toMatchObject(REBUILDING);
+      expect((await ledger.state()).incarnation).toBeNull();
+      const again = ids.map((id) => hostWith(id, { cpu: 1 }));
+      expect(await ledger.replace(3, 0, snapshotOf(again))).toBe(true);
+      expect((await ledger.view()).size).toBe(3_000);
+      expect(await raw.keys(`${PREFIX}next:*`)).toEqual([]);
+    });
+
+    it('clears away what a rebuild left that did not end', async () => {
+      const staging = `${PREFIX}next:1:left`;
+      await raw.zadd(`${PREFIX}stagings`, 0, '1:left');
+      await raw.sadd(`${staging}:hosts`, 'a');
+      await raw.hset(`${staging}:host:a`, 'up', '1');
+      await ledger.replace(2, 0, snapshotOf([hostWith('a', { cpu: 10 })]));
+      expect(await raw.keys(`${PREFIX}next:*`)).toEqual([]);
+      expect(await raw.zcard(`${PREFIX}stagings`)).toBe(0);
+    });
+
+    it('keeps the fence and never lets the sequence number go back', async () => {
+      await book(ledger, bookingOf('vm', 'a', { cpu: 1 }));
+      const before = await raw.hgetall(META);
+      await ledger.replace(2, 0, snapshotOf([hostWith('a', { cpu: 10 })]));
+      const after = await raw.hgetall(META);
+      expect(after.fence).toBe(before.fence);
+      expect(Number(after.seq)).toBe(Number(before.seq) + 1);
+      expect(after.incarnation).not.toBe(before.incarnation);
+    });
+  });
+
+  describe('allocations', () => {
+    it('are kept with all that a rebuild and an operator want to know', async () => {
+      const booking = bookingOf('vm', 'a', { cpu: 2, gpu: 0 });
+      await book(ledger, booking);
+      expect(await raw.hgetall(`${PREFIX}vm:vm`)).toEqual({
+        host: 'a',
+        amounts: '{"cpu":2}',
+        path: 'root',
+        state: 'reserved',
+        at: expect.stringMatching(/^\d{13}$/),
+        booking: booking.bookingId,
+      });
+      await ledger.commit([{ ...booking, assignment: 12 }]);
+      expect(await raw.hgetall(`${PREFIX}vm:vm`)).toMatchObject({
+        state: 'committed',
+        assignment: '12',
+      });
+    });
+
+    it('never bring a sum below nothing, whatever was done to it by hand', async () => {
+      const booking = bookingOf('vm', 'a', { cpu: 3 });
+      await book(ledger, booking);
+      await raw.hset(`${PREFIX}host:a`, 'used:cpu', 1);
+      await ledger.release([booking]);
+      expect(await raw.hget(`${PREFIX}host:a`, 'used:cpu')).toBe('0');
+    });
+
+    it('that are gone leave no lease behind', async () => {
+      await book(ledger, bookingOf('v1', 'a', { cpu: 1 }), bookingOf('v2', 'a', { cpu: 1 }));
+      await raw.del(`${PREFIX}vm:v1`);
+      const overdue = await ledger.overdueBookings(-60_000, 10);
+      expect(overdue.map(({ vmId }) => vmId)).toEqual(['v2']);
+      expect(await raw.zrange(`${PREFIX}reserved`, 0, '-1')).toEqual(['v2']);
+    });
+  });
+
+  it('finds its scripts again when Redis has forgotten them', async () => {
+    const bookings = ['v1', 'v2', 'v3'].map((id) => bookingOf(id, 'a', { cpu: 1 }));
+    await raw.script('FLUSH');
+    expect(await book(ledger, ...bookings)).toEqual(['booked', 'booked', 'booked']);
+    await raw.script('FLUSH');
+    await ledger.release(bookings);
+    expect(await bookedBy(ledger)).toEqual({ a: {}, b: {} });
+  });
+
+  async function sumsOfAllocations(): Promise<Record<string, { cpu?: number }>> {
+    const sums: Record<string, { cpu?: number }> = { a: {}, b: {} };
+    for (const key of await raw.keys(`${PREFIX}vm:*`)) {
+      const { host = '', amounts = '{}' } = await raw.hgetall(key);
+      const { cpu } = JSON.parse(amounts) as { cpu: number };
+      sums[host] = { cpu: (sums[host]?.cpu ?? 0) + cpu };
+    }
+    return sums;
+  }
+});

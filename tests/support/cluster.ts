@@ -5,7 +5,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -15,6 +14,7 @@ import type { Resources } from '../../src/model/resources.js';
 import { systemClock } from '../../src/std/clock.js';
 import type { HostBody } from '../../src/wire/hosts.js';
 import type { VmBody } from '../../src/wire/vms.js';
+import { freePort } from './free-port.js';
 import { DEFAULT_POLICY } from './hosts.js';
 import { freshDatabase } from './postgres.js';
 import { silentLog } from './log.js';
@@ -24,15 +24,6 @@ const BERTH = resolve('dist/bin/berth.js');
 export const ADMIN_TOKEN = 'a-token-for-tests-only';
 
 const POLL_MS = 50;
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** Waits until the check gives something; says what it waited for when it never does. */
 export async function until<T>(

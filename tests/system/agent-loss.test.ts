@@ -2,7 +2,8 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { HostBody } from '../../src/wire/hosts.js';
 import type { VmBody } from '../../src/wire/vms.js';
-import { ADMIN_TOKEN, call, Cluster, freePort, Program, until } from '../support/cluster.js';
+import { ADMIN_TOKEN, call, Cluster, Program, until } from '../support/cluster.js';
+import { freePort } from '../support/free-port.js';
 
 const SMALL = { cpu: 1, memory: 16, disk: 16 };
 

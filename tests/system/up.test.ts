@@ -10,10 +10,10 @@ import {
   allVms,
   call,
   Cluster,
-  freePort,
   Program,
   until,
 } from '../support/cluster.js';
+import { freePort } from '../support/free-port.js';
 
 const run = promisify(execFile);
 
