@@ -71,12 +71,14 @@ export function createApi(options: ApiOptions): Api {
     closing,
   });
   const server = createServer(SERVER_LIMITS, app);
+  let closed: Promise<void> | undefined;
   return {
     app,
     listen: () => listen(server, options.port, options.bind),
-    async close() {
+    close() {
       closing.begin();
-      await closeServer(server, closeLimitMs, log);
+      closed ??= closeServer(server, closeLimitMs, log);
+      return closed;
     },
   };
 }

@@ -29,7 +29,7 @@ export function createApp(options: AppOptions): Express {
   app.set('query parser', false);
 
   app.use((request, response, next) => {
-    response.locals['exchange'] = new Exchange(request, response, options);
+    response.locals.exchange = new Exchange(request, response, options);
     next();
   });
   app.use(securityHeaders);
@@ -48,7 +48,7 @@ export function createApp(options: AppOptions): Express {
 
 /** Set by the first middleware, so it is always there. */
 const exchangeOf = (response: { readonly locals: Record<string, unknown> }): Exchange =>
-  response.locals['exchange'] as Exchange;
+  response.locals.exchange as Exchange;
 
 /**
  * For the pages; API answers carry them as well, as nobody can tell which answer a browser will

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { performance } from 'node:perf_hooks';
-import { DomainError, type ErrorCode } from '../model/errors.js';
+import { type DomainError, type ErrorCode } from '../model/errors.js';
 import type { Log, Telemetry } from '../model/ports.js';
 import { PROBLEM_CONTENT_TYPE } from '../wire/problem.js';
 import { expectedError, problemOf, retryAfterOf } from './problem.js';

@@ -2,7 +2,6 @@
 import { NO_CONSTRAINTS } from '../model/constraints.js';
 import { withoutZeros } from '../model/resources.js';
 import type { PlacementRequestBody } from '../wire/placements.js';
-import { constraintsOf } from './constraints.js';
 import type { Answer, ApiPorts, Call } from './route.js';
 
 export async function explainPlacement(
@@ -11,7 +10,7 @@ export async function explainPlacement(
 ): Promise<Answer> {
   const explanation = await control.explain({
     resources: withoutZeros(body.resources),
-    constraints: constraintsOf(body.constraints) ?? NO_CONSTRAINTS,
+    constraints: body.constraints ?? NO_CONSTRAINTS,
   });
   return { status: 200, json: explanation };
 }

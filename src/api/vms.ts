@@ -1,9 +1,9 @@
 /** The handlers of `/v1/vms`, and how a VM is shown. */
 import type { z } from 'zod';
+import type { Constraints } from '../model/constraints.js';
 import { DomainError } from '../model/errors.js';
 import type { Vm } from '../model/vm.js';
 import type { CreateVmBody, createVmQuerySchema, VmBody, vmListQuerySchema } from '../wire/vms.js';
-import { constraintsOf } from './constraints.js';
 import type { Answer, ApiPorts, Call } from './route.js';
 
 interface VmParams {
@@ -18,9 +18,7 @@ export async function createVm(
   { control }: ApiPorts,
 ): Promise<Answer> {
   const { wait, timeout } = call.query;
-  const { constraints, ...body } = call.body;
-  const input = { ...body, constraints: constraintsOf(constraints) };
-  const created = await control.createVm(input, call.log);
+  const created = await control.createVm(call.body, call.log);
   if (wait === undefined) return accepted(created);
   return accepted(await control.waitForVm(created.id, timeout * 1000, call.untilGone()));
 }
@@ -82,6 +80,10 @@ async function hostIdOf(idOrName: string, catalogue: ApiPorts['catalogue']): Pro
   });
 }
 
+function constraintsBody({ exclude, ...rest }: Constraints): VmBody['constraints'] {
+  return exclude === undefined ? rest : { ...rest, exclude: [...exclude] };
+}
+
 /** A VM as callers see it. */
 export const vmBody = (vm: Vm): VmBody => ({
   id: vm.id,
@@ -96,7 +98,7 @@ export const vmBody = (vm: Vm): VmBody => ({
       : { bookingId: vm.allocation.bookingId, assignment: vm.allocation.assignment },
   resources: vm.resources,
   image: vm.image,
-  constraints: vm.constraints as VmBody['constraints'],
+  constraints: constraintsBody(vm.constraints),
   reason: vm.reason === null ? null : { code: vm.reason.code, detail: vm.reason.detail },
   attempts: vm.attempts.map(({ host, at, outcome, detail }) => ({
     host: { id: host.id, name: host.name },

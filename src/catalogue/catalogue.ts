@@ -16,10 +16,14 @@ export interface CatalogueOptions {
   readonly log: Log;
   readonly poolMax?: number;
   readonly statementTimeoutMs?: number;
+  /** See reports.ts. */
+  readonly missingGraceMs?: number;
 }
 
 const POOL_MAX = 10;
 const STATEMENT_TIMEOUT_MS = 5_000;
+/** Longer than the polls of a round wait for each other. */
+const MISSING_GRACE_MS = 10_000;
 
 /**
  * Opens a database and brings it to the present schema.
@@ -30,6 +34,7 @@ export async function openCatalogue(
   options: CatalogueOptions,
 ): Promise<Catalogue> {
   const { log, poolMax = POOL_MAX, statementTimeoutMs = STATEMENT_TIMEOUT_MS } = options;
+  const { missingGraceMs = MISSING_GRACE_MS } = options;
   const { db, close } = await connect(address, { log, poolMax, statementTimeoutMs });
   try {
     await answered(() => migrate(db));
@@ -47,7 +52,7 @@ export async function openCatalogue(
     ...vmsOf(db),
     ...recordOf(db),
     ...workOf(db),
-    ...reportsOf(db),
+    ...reportsOf(db, missingGraceMs),
     ...hostsOf(db),
     ...leasesOf(db),
   };

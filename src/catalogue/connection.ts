@@ -1,7 +1,14 @@
 /** One pool of connections, to a PostgreSQL server or to an embedded one; the rest cannot tell. */
-import { Kysely, PostgresDialect, type Dialect } from 'kysely';
+import {
+  Kysely,
+  PostgresDialect,
+  type PostgresCursor,
+  type PostgresPool,
+  type PostgresQueryResult,
+} from 'kysely';
 import pg from 'pg';
 import type { Log } from '../model/ports.js';
+import { isNoAnswer } from './failures.js';
 import { openPglite } from './pglite.js';
 
 export type DatabaseAddress = { readonly databaseUrl: string } | { readonly pgliteDir: string };
@@ -9,7 +16,7 @@ export type DatabaseAddress = { readonly databaseUrl: string } | { readonly pgli
 export interface ConnectionOptions {
   readonly log: Log;
   readonly poolMax: number;
-  /** For one statement, here and at the server. */
+  /** For one statement, at the server. */
   readonly statementTimeoutMs: number;
 }
 
@@ -18,28 +25,28 @@ export type Database = Kysely<Record<string, never>>;
 
 export interface Connection {
   readonly db: Database;
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 const CONNECT_LIMIT_MS = 3_000;
 
-const BIGINT = 20;
+/** How much longer than the server we wait ourselves, so that its own answer comes first. */
+const ANSWER_GRACE_MS = 1_000;
 
 /** Whole numbers of 64 bits are numbers here: amounts and counters stay below 2^53. */
-const types: pg.CustomTypesConfig = {
-  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
-    oid === BIGINT && format !== 'binary'
-      ? Number
-      : pg.types.getTypeParser(oid, format as 'text')) as typeof pg.types.getTypeParser,
-};
+const types = new pg.TypeOverrides();
+types.setTypeParser(pg.types.builtins.INT8, Number);
 
+/** @throws Error when an embedded database is in use by another process */
 export async function connect(
   address: DatabaseAddress,
   options: ConnectionOptions,
 ): Promise<Connection> {
   if ('pgliteDir' in address) {
     const embedded = await openPglite(address.pgliteDir);
-    const pool = new pg.Pool({ ...embedded.poolConfig, types, max: 1 });
+    // One session, and it must not be ended for being idle: all clients share it.
+    const settings = { types, max: 1, idleTimeoutMillis: 0 };
+    const pool = new pg.Pool(Object.assign(settings, embedded.poolConfig));
     return joined(pool, options, () => embedded.close());
   }
   const { poolMax, statementTimeoutMs } = options;
@@ -48,11 +55,13 @@ export async function connect(
     types,
     max: poolMax,
     connectionTimeoutMillis: CONNECT_LIMIT_MS,
-    query_timeout: statementTimeoutMs + 1_000,
+    query_timeout: statementTimeoutMs + ANSWER_GRACE_MS,
     statement_timeout: statementTimeoutMs,
     idle_in_transaction_session_timeout: statementTimeoutMs,
     keepAlive: true,
     application_name: 'berth',
+    // record_bookings relies on it, whatever the server's default is.
+    options: '-c default_transaction_isolation=read\\ committed',
   });
   return joined(pool, options, () => Promise.resolve());
 }
@@ -62,13 +71,44 @@ function joined(pool: pg.Pool, { log }: ConnectionOptions, after: () => Promise<
   pool.on('error', (error) => {
     log.warn('an idle database connection broke', { error });
   });
-  const dialect: Dialect = new PostgresDialect({ pool });
-  const db = new Kysely<Record<string, never>>({ dialect });
+  const db = new Kysely<Record<string, never>>({
+    dialect: new PostgresDialect({ pool: droppingSilent(pool) }),
+  });
+  let closing: Promise<void> | null = null;
   return {
     db,
-    async close() {
-      await db.destroy();
-      await after();
+    close: () => (closing ??= db.destroy().then(after)),
+  };
+}
+
+/**
+ * The pool, but a connection that did not answer is not used again: the statement is still under
+ * way on it, and every later one would wait behind it.
+ */
+function droppingSilent(pool: pg.Pool): PostgresPool {
+  return {
+    end: () => pool.end(),
+    async connect() {
+      const client = await pool.connect();
+      let silent = false;
+      function query<R>(
+        text: string,
+        parameters: readonly unknown[],
+      ): Promise<PostgresQueryResult<R>>;
+      function query<R>(cursor: PostgresCursor<R>): PostgresCursor<R>;
+      function query(text: unknown, parameters: readonly unknown[] = []): unknown {
+        if (typeof text !== 'string') throw new Error('rows are not streamed here');
+        return client.query(text, [...parameters]).catch((error: unknown) => {
+          silent ||= isNoAnswer(error);
+          throw error;
+        });
+      }
+      return {
+        query,
+        release: () => {
+          client.release(silent);
+        },
+      };
     },
   };
 }

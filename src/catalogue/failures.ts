@@ -1,10 +1,12 @@
-/** Which failures of PostgreSQL mean "no answer": then what was asked may or may not have happened. */
+/** What failures of PostgreSQL mean: no answer (it may or may not have happened), try again, a bug. */
+import pg from 'pg';
 import { DomainError } from '../model/errors.js';
 
 /** Codes of Node's sockets that mean that the connection is gone or never was. */
 const SOCKET_CODES = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
+  'ECONNABORTED',
   'EPIPE',
   'ETIMEDOUT',
   'ENOENT',
@@ -14,40 +16,58 @@ const SOCKET_CODES = new Set([
   'EAI_AGAIN',
 ]);
 
-/** Classes of SQLSTATE: 08 connection, 53 out of resources, 57 operator's hand (57014 = time-out). */
-const SERVER_CLASSES = /^(08|53|57)/;
+/**
+ * SQLSTATE classes 08 (connection), 53 (out of resources) and 57 (operator's hand; 57014 is a
+ * statement that took too long), 25P03 (idle in a transaction), 25006 (a standby answers).
+ */
+const SERVER_STATES = /^(08|53|57|25P03$|25006$)/;
 
 /** What pg throws without a code. */
 const MESSAGES =
-  /connection terminated|timeout|time-out|client has encountered a connection error/i;
+  /^(connection terminated|query read timeout|timeout exceeded|timeout expired|client has encountered a connection error)/i;
 
+/** Times that a deadlock or a serialization failure is tried again. */
+const TRIES_MAX = 4;
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : '';
+}
+
+/** Whether the database did not answer: what was asked may or may not have happened. */
 export function isNoAnswer(error: unknown): boolean {
+  // Node tries all addresses of a name and throws what each of them said.
+  if (error instanceof AggregateError) return error.errors.some(isNoAnswer);
   if (!(error instanceof Error)) return false;
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  return (
-    SOCKET_CODES.has(code) ||
-    SERVER_CLASSES.test(code) ||
-    (code === '' && MESSAGES.test(error.message))
-  );
+  const code = codeOf(error);
+  if (code === '') return MESSAGES.test(error.message);
+  return error instanceof pg.DatabaseError ? SERVER_STATES.test(code) : SOCKET_CODES.has(code);
 }
 
 /** Deadlock and serialization failure: nothing was written, and the same call may succeed. */
-export const isRetryable = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && (error.code === '40P01' || error.code === '40001');
+const isRetryable = (error: unknown): boolean => ['40P01', '40001'].includes(codeOf(error));
 
-export const isUniqueViolation = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && error.code === '23505';
+/** Whether a row was refused because another one has this value. */
+export const isDuplicate = (error: unknown, constraint: string): boolean =>
+  error instanceof pg.DatabaseError && error.code === '23505' && error.constraint === constraint;
 
-/** Runs a call of the database. @throws DomainError `catalogue_unavailable` when there is no answer */
+/**
+ * Runs a call of the database; one that met a deadlock is run again.
+ * @throws DomainError `catalogue_unavailable` when there is no answer
+ */
 export async function answered<T>(call: () => Promise<T>): Promise<T> {
-  try {
-    return await call();
-  } catch (cause) {
-    if (!isNoAnswer(cause)) throw cause;
-    throw new DomainError(
-      'catalogue_unavailable',
-      'The catalogue (PostgreSQL) does not answer; try again.',
-      { retryAfterS: 2, cause },
-    );
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await call();
+    } catch (cause) {
+      if (isRetryable(cause) && tries < TRIES_MAX) continue;
+      if (!isNoAnswer(cause) && !isRetryable(cause)) throw cause;
+      throw new DomainError(
+        'catalogue_unavailable',
+        'The catalogue (PostgreSQL) does not answer; try again.',
+        { retryAfterS: 2, cause },
+      );
+    }
   }
 }

@@ -2,11 +2,12 @@
 import { sql, type RawBuilder } from 'kysely';
 import { DomainError } from '../model/errors.js';
 import type { Host } from '../model/host.js';
-import { capacitiesOf, limitsOf } from '../model/inventory.js';
+import { limitsOf } from '../model/inventory.js';
 import type { AgentContact, Catalogue, HostPoll } from '../model/ports.js';
 import type { Database } from './connection.js';
 import { cursorOf, positionOf } from './cursor.js';
-import { answered, isUniqueViolation } from './failures.js';
+import { answered, isDuplicate } from './failures.js';
+import { jsonOf } from './json.js';
 import { hostOf, type HostRow } from './rows.js';
 
 type Hosts = Pick<
@@ -22,8 +23,8 @@ export const hostsOf = (db: Database): Hosts => ({
           insert into hosts (id, name, address, credential, zone, labels, state, inventory, limits,
                              version, boot_id)
           values (${request.id}, ${request.name}, ${request.address}, ${request.credential},
-                  ${request.zone}, ${json(request.labels)}, 'joining', ${json(request.inventory)},
-                  ${json(limitsOf(request.inventory))}, ${request.version}, ${request.bootId})
+                  ${request.zone}, ${jsonOf(request.labels)}, 'joining', ${jsonOf(request.inventory)},
+                  ${jsonOf(limitsOf(request.inventory))}, ${request.version}, ${request.bootId})
           on conflict (id) do update set
             name = excluded.name, address = excluded.address, credential = excluded.credential,
             zone = excluded.zone, labels = excluded.labels, inventory = excluded.inventory,
@@ -31,7 +32,7 @@ export const hostsOf = (db: Database): Hosts => ({
             state = case when hosts.state = 'down' then 'joining' else hosts.state end,
             missed_polls = 0, revision = hosts.revision + 1`.execute(db);
       } catch (error) {
-        if (!isUniqueViolation(error)) throw error;
+        if (!isDuplicate(error, 'hosts_name_key')) throw error;
         throw new DomainError('name_conflict', `Another host is called ${request.name}.`, {
           errors: [{ field: 'name', message: 'must be a name that no other host has' }],
         });
@@ -80,8 +81,6 @@ export const hostsOf = (db: Database): Hosts => ({
   saveHostPolls: (polls) => answered(() => savePolls(db, polls)),
 });
 
-const json = (value: unknown): string => JSON.stringify(value);
-
 function present(hosts: readonly Host[]): Host {
   const [host] = hosts;
   if (host === undefined) throw new Error('a host vanished while it was written');
@@ -108,13 +107,12 @@ async function savePolls(db: Database, polls: readonly HostPoll[]): Promise<read
     missed_polls: missedPolls,
     inventory: status?.inventory ?? null,
     limits: status === null ? null : limitsOf(status.inventory),
-    capacities: status === null ? null : capacitiesOf(status.inventory),
     version: status?.version ?? null,
     boot_id: status?.bootId ?? null,
   }));
   const { rows } = await sql<{ id: string; changed: boolean }>`
     with polls as (
-      select * from jsonb_to_recordset(${json(values)}::jsonb) as p(
+      select * from jsonb_to_recordset(${jsonOf(values)}::jsonb) as p(
         id text, state text, missed_polls integer, inventory jsonb, limits jsonb,
         version text, boot_id text)
     ), before as (

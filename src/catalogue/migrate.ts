@@ -5,6 +5,7 @@ import type { Database } from './connection.js';
 
 const FOLDER = new URL('./migrations/', import.meta.url);
 
+/** @throws Error naming the migration that failed; what it began is undone */
 export async function migrate(db: Database): Promise<void> {
   const migrator = new Migrator({ db, provider: { getMigrations: readMigrations } });
   const { error, results } = await migrator.migrateToLatest();
@@ -19,7 +20,11 @@ async function readMigrations(): Promise<Record<string, Migration>> {
     const text = await readFile(new URL(name, FOLDER), 'utf8');
     return [
       name.replace(/\.sql$/, ''),
-      { up: async (db) => void (await sql.raw(text).execute(db)) },
+      {
+        up: async (db) => {
+          await sql.raw(text).execute(db);
+        },
+      },
     ];
   });
   return Object.fromEntries(await Promise.all(entries));

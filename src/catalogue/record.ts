@@ -1,82 +1,83 @@
-/** The record of a batch: one call of `record_bookings`, repeated safely when its answer is lost. */
+/**
+ * The record of a batch: one call of `record_bookings`, said again when its answer is lost. Each
+ * booking is recorded under its own id, so a repeat finds what the first call did.
+ */
 import { sql } from 'kysely';
-import type { Catalogue, RecordItem, RecordOutcome } from '../model/ports.js';
+import type { Catalogue, RecordItem, RecordOutcome, RecordReply } from '../model/ports.js';
+import { systemClock } from '../std/clock.js';
 import type { Database } from './connection.js';
-import { answered, isNoAnswer, isRetryable, isUniqueViolation } from './failures.js';
-import { vmOf } from './rows.js';
-import { selectVms } from './vms.js';
+import { answered, isNoAnswer } from './failures.js';
+import { jsonOf } from './json.js';
+import { vmOf, type VmRow } from './rows.js';
 
-const TRIES_MAX = 4;
+const TRIES_MAX = 5;
+/** No new try begins later than this. */
+const DEADLINE_MS = 4_000;
+/** Times the number of tries. */
+const PAUSE_MS = 50;
 
-interface OutcomeRow {
-  readonly outcome: RecordOutcome['kind'];
-  readonly assignment: number | null;
-}
+type OutcomeRow =
+  | { readonly outcome: 'stale_epoch' }
+  | { readonly outcome: 'recorded'; readonly recorded: VmRow & { readonly assignment: number } }
+  | { readonly outcome: Exclude<RecordOutcome['kind'], 'recorded'> };
 
 export const recordOf = (db: Database): Pick<Catalogue, 'record'> => ({
-  record: (epoch, seq, items) =>
-    answered(async () => {
-      const rows = await recordRows(db, epoch, seq, items);
-      if (rows === null) return { kind: 'stale_epoch' };
-      return { kind: 'done', outcomes: await outcomesOf(db, items, rows) };
-    }),
+  record: (epoch, seq, items) => answered(() => record(db, epoch, seq, items)),
 });
 
-/** @returns null when the epoch is not the present one */
-async function recordRows(
+async function record(
   db: Database,
   epoch: number,
   seq: number,
   items: readonly RecordItem[],
-): Promise<readonly OutcomeRow[] | null> {
-  const parameter = JSON.stringify(items.map(parameterOf));
-  for (let attempt = 1; ; attempt += 1) {
+): Promise<RecordReply> {
+  const batch = jsonOf(items.map(parameterOf));
+  const outcomes: RecordOutcome[] = [];
+  const rows = await saidUntilAnswered(async () => {
+    const call = sql<OutcomeRow>`
+      select outcome, recorded from record_bookings(${epoch}, ${seq}, ${batch}::jsonb)`;
+    return (await call.execute(db)).rows;
+  });
+  for (const row of rows) {
+    if (row.outcome === 'stale_epoch') return { kind: 'stale_epoch' };
+    outcomes.push(outcomeOf(row));
+  }
+  return { kind: 'done', outcomes };
+}
+
+async function saidUntilAnswered<T>(call: () => Promise<T>): Promise<T> {
+  const end = systemClock.monotonic() + DEADLINE_MS;
+  for (let tries = 1; ; tries += 1) {
     try {
-      const { rows } = await sql<OutcomeRow>`
-        select outcome, assignment from record_bookings(${epoch}, ${seq}, ${parameter}::jsonb)`.execute(
-        db,
-      );
-      return rows.length === 0 ? null : rows;
+      return await call();
     } catch (error) {
-      // Nothing was written, or the answer is lost: each booking is recorded under its own id, so
-      // saying it again is safe in both cases.
-      const again = isRetryable(error) || isNoAnswer(error) || isUniqueViolation(error);
-      if (!again || attempt === TRIES_MAX) throw error;
+      const late = systemClock.monotonic() > end;
+      if (!isNoAnswer(error) || tries === TRIES_MAX || late) throw error;
+      await systemClock.sleep(tries * PAUSE_MS);
     }
   }
 }
 
+const outcomeOf = (row: Exclude<OutcomeRow, { outcome: 'stale_epoch' }>): RecordOutcome =>
+  row.outcome === 'recorded'
+    ? { kind: 'recorded', vm: vmOf(row.recorded), assignment: row.recorded.assignment }
+    : { kind: row.outcome };
+
 const parameterOf = ({ kind, spec, requestHash, booking, attempt }: RecordItem) => ({
   kind,
-  bookingId: booking.bookingId,
-  hostId: booking.hostId,
-  requestHash,
-  attempt,
-  spec: {
+  vm: {
     id: spec.id,
     name: spec.name,
     path: spec.path,
-    resources: spec.resources,
     image: spec.image,
     constraints: spec.constraints,
+    requestHash,
   },
+  booking: {
+    bookingId: booking.bookingId,
+    hostId: booking.hostId,
+    path: booking.path,
+    resources: booking.resources,
+  },
+  attempt,
 });
-
-async function outcomesOf(
-  db: Database,
-  items: readonly RecordItem[],
-  rows: readonly OutcomeRow[],
-): Promise<readonly RecordOutcome[]> {
-  const recorded = items.filter((_item, index) => rows[index]?.outcome === 'recorded');
-  const ids = recorded.map(({ spec }) => spec.id);
-  const found = ids.length === 0 ? [] : await selectVms(db, sql`vms.id = any(${ids})`);
-  const vms = new Map(found.map((row) => [row.id, vmOf(row)]));
-  return items.map(({ spec }, index): RecordOutcome => {
-    const { outcome, assignment } = rows[index] ?? { outcome: 'gone', assignment: null };
-    if (outcome !== 'recorded') return { kind: outcome };
-    const vm = vms.get(spec.id);
-    return vm === undefined || assignment === null
-      ? { kind: 'gone' }
-      : { kind: 'recorded', vm, assignment };
-  });
-}

@@ -67,8 +67,9 @@ export interface VmRow {
   readonly reason: Reason | null;
   readonly attempts: readonly StoredAttempt[];
   readonly has_run: boolean;
-  readonly created_at: Date;
-  readonly updated_at: Date;
+  /** Dates, or ISO texts where the row came as JSON. */
+  readonly created_at: Date | string;
+  readonly updated_at: Date | string;
 }
 
 export const vmOf = (row: VmRow): Vm => ({
@@ -88,6 +89,6 @@ export const vmOf = (row: VmRow): Vm => ({
   reason: row.reason,
   attempts: row.attempts.map((attempt) => ({ ...attempt, at: new Date(attempt.at) })),
   hasRun: row.has_run,
-  createdAt: row.created_at,
-  updatedAt: row.updated_at,
+  createdAt: new Date(row.created_at),
+  updatedAt: new Date(row.updated_at),
 });

@@ -79,14 +79,21 @@ const refusedWant = (vm: Vm): DomainError =>
     { extra: { state: vm.state, desiredState: vm.desiredState } },
   );
 
-/** VMs in order of creation, with their host's name and their booking. */
+/** Where the agent of a VM's host is; null when it has no host. */
+interface HostContactRow {
+  readonly address: string | null;
+  readonly credential: string | null;
+}
+
+/** VMs in order of creation, with their host and their booking. */
 export async function selectVms(
   db: Database,
   where: RawBuilder<unknown>,
   limit: number | null = null,
-): Promise<readonly VmRow[]> {
-  const { rows } = await sql<VmRow>`
-    select vms.*, hosts.name as host_name, a.booking_id, a.assignment
+): Promise<readonly (VmRow & HostContactRow)[]> {
+  const { rows } = await sql<VmRow & HostContactRow>`
+    select vms.*, hosts.name as host_name, hosts.address, hosts.credential,
+           a.booking_id, a.assignment
     from vms
     left join hosts on hosts.id = vms.host_id
     left join allocations a on a.vm_id = vms.id

@@ -108,9 +108,9 @@ export function whyLine({ candidates, chosen, strategy, summary }: PlacementBody
       : `${name} is chosen: of ${counted(summary.considered, 'host')} it is the only one that fits.`;
   }
   if (winner.score === second.score) return `${name} is chosen: ${tieLine(winner, second)}.`;
-  const scores = `${winner.score.toFixed(SCORE_DIGITS)}, next ${second.host.name} with ${second.score.toFixed(SCORE_DIGITS)}`;
+  const scores = `${winner.score.toFixed(SCORE_DIGITS)}; next ${second.host.name}, ${second.score.toFixed(SCORE_DIGITS)}`;
   return strategy === 'cosine'
-    ? `${name} is chosen: what it has left is shaped most like the request (score ${scores}).`
+    ? `${name} is chosen: what it has left is most like the request (${scores}).`
     : `${name} is chosen: it has the highest score of strategy ${strategy} (${scores}).`;
 }
 

@@ -8,7 +8,7 @@ export async function withSpinner<Result>(
   text: string,
   work: () => Promise<Result>,
 ): Promise<Result> {
-  if (context.isTty !== true) return work();
+  if (context.isTty !== true || !hasWidth(context.stderr)) return work();
   // Standard input stays the terminal's own: Ctrl-C must end the program.
   const spinner = ora({ text, stream: context.stderr, discardStdin: false }).start();
   try {
@@ -17,3 +17,7 @@ export async function withSpinner<Result>(
     spinner.stop();
   }
 }
+
+/** A terminal that says it is 0 columns wide makes ora clear lines for ever. */
+const hasWidth = (stream: NodeJS.WritableStream): boolean =>
+  'columns' in stream && typeof stream.columns === 'number' && stream.columns > 0;

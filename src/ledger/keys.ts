@@ -21,10 +21,10 @@ export interface LedgerKeys {
   /** What host and VM keys begin with, for scripts that find ids in a set. */
   readonly hostPrefix: string;
   readonly vmPrefix: string;
-  host(hostId: string): string;
-  vm(vmId: string): string;
+  readonly host: (hostId: string) => string;
+  readonly vm: (vmId: string) => string;
   /** The same names for a ledger that is being built beside this one. */
-  staged(staging: string): LedgerKeys;
+  readonly staged: (staging: string) => LedgerKeys;
 }
 
 /** @param cell name of the cell; it becomes the hash tag */

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { ChainableCommander, Redis } from 'ioredis';
-import { factsOf } from '../model/host.js';
+import { factsOf, type Host } from '../model/host.js';
 import type { CatalogueSnapshot } from '../model/ports.js';
 import { addResources, NO_RESOURCES, withoutZeros, type Resources } from '../model/resources.js';
 import type { Allocation } from '../model/vm.js';
@@ -36,31 +36,51 @@ export async function replaceLedger(
   keys: LedgerKeys,
   replacement: Replacement,
 ): Promise<boolean> {
-  const { epoch, snapshot } = replacement;
+  const { epoch } = replacement;
   const present = await answered(redis.hget(keys.meta, 'epoch'));
   if (present !== null && Number(present) >= epoch) return false;
 
   const nowMs = await redisTimeMs(redis);
   await dropLeftovers(redis, keys, epoch, nowMs);
+  const snapshot = {
+    hosts: replacement.snapshot.hosts,
+    allocations: onePerVm(replacement.snapshot.allocations),
+  };
   const staging = `${epoch.toString()}:${randomUUID()}`;
-  await answered(redis.zadd(keys.stagings, nowMs, staging));
+  try {
+    await stage(redis, keys, staging, snapshot, nowMs);
+    return await swap(redis, keys, keys.staged(staging), { ...replacement, snapshot });
+  } finally {
+    // Where Redis is away, the next rebuild does it.
+    await dropStaging(redis, keys, staging).catch(() => undefined);
+  }
+}
+
+/** Writes the new ledger beside the present one. */
+async function stage(
+  redis: Redis,
+  keys: LedgerKeys,
+  staging: string,
+  { hosts, allocations }: CatalogueSnapshot,
+  nowMs: number,
+): Promise<void> {
   const staged = keys.staged(staging);
-  const allocations = onePerVm(snapshot.allocations);
   const used = sumsPerHost(allocations);
-  await inChunks(redis, snapshot.hosts, (pipeline, host) => {
+  // Noted with every chunk: Redis may be emptied between two, and what follows is to be found.
+  const note = (pipeline: ChainableCommander) => pipeline.zadd(keys.stagings, nowMs, staging);
+  const writeHost = (pipeline: ChainableCommander, host: Host) => {
     pipeline.sadd(staged.hosts, host.id);
     pipeline.hset(
       staged.host(host.id),
       hashOfHost(factsOf(host), used.get(host.id) ?? NO_RESOURCES),
     );
-  });
-  await inChunks(redis, allocations, (pipeline, allocation) => {
+  };
+  const writeVm = (pipeline: ChainableCommander, allocation: Allocation) => {
     pipeline.sadd(staged.vms, allocation.vmId);
     pipeline.hset(staged.vm(allocation.vmId), hashOfAllocation(allocation, nowMs));
-  });
-  const swapped = await swap(redis, keys, staged, replacement, allocations.length);
-  await dropStaging(redis, keys, staging);
-  return swapped;
+  };
+  await inChunks(redis, hosts, writeHost, note);
+  await inChunks(redis, allocations, writeVm, note);
 }
 
 async function swap(
@@ -68,7 +88,6 @@ async function swap(
   keys: LedgerKeys,
   staged: LedgerKeys,
   { epoch, highWater, snapshot, logLengthMax }: Replacement,
-  vmCount: number,
 ): Promise<boolean> {
   const { meta, log, reserved, hosts, vms } = keys;
   const reply = await runScript(redis, 'rebuild-swap', {
@@ -78,7 +97,7 @@ async function swap(
       incarnation: randomUUID(),
       highWater,
       hostCount: snapshot.hosts.length,
-      vmCount,
+      vmCount: snapshot.allocations.length,
       logLengthMax,
       prefixes: JSON.stringify({
         host: keys.hostPrefix,
@@ -123,10 +142,12 @@ async function dropStaging(redis: Redis, keys: LedgerKeys, staging: string): Pro
 async function inChunks<T>(
   redis: Redis,
   items: readonly T[],
-  write: (pipeline: ChainableCommander, item: T) => void,
+  write: (pipeline: ChainableCommander, item: T) => unknown,
+  first: (pipeline: ChainableCommander) => unknown = () => undefined,
 ): Promise<void> {
   for (let from = 0; from < items.length; from += CHUNK) {
     const pipeline = redis.pipeline();
+    first(pipeline);
     for (const item of items.slice(from, from + CHUNK)) write(pipeline, item);
     await replies(pipeline);
   }

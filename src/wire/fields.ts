@@ -38,12 +38,10 @@ export const imageSchema = z
   .regex(IMAGE_PATTERN, 'must be 1 to 128 letters, digits, ".", "_", ":" or "-"')
   .meta({ example: 'debian-12' });
 
-export const resourceClassSchema = z
-  .string()
-  .regex(
-    RESOURCE_CLASS_PATTERN,
-    'must be 1 to 32 lower-case letters, digits or "_", and begin with a letter',
-  );
+export const RESOURCE_CLASS_RULE =
+  'must be 1 to 32 lower-case letters, digits or "_", and begin with a letter';
+
+export const resourceClassSchema = z.string().regex(RESOURCE_CLASS_PATTERN, RESOURCE_CLASS_RULE);
 
 export const amountSchema = z
   .int('must be a whole number')
@@ -51,7 +49,7 @@ export const amountSchema = z
   .max(AMOUNT_MAX);
 
 /** Most classes in one request: far more than any host has. */
-const CLASSES_MAX = 32;
+export const CLASSES_MAX = 32;
 
 /** Amounts per class, as they are reported. */
 export const resourcesSchema = z

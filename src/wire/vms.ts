@@ -2,8 +2,10 @@
 import { z } from 'zod';
 import { DESIRED_STATES, VM_STATES } from '../model/vm.js';
 import { RANKED_CLASSES } from '../model/resources.js';
+import { RESOURCE_CLASS_PATTERN } from '../model/ids.js';
 import {
   amountSchema,
+  CLASSES_MAX,
   hostRefSchema,
   idSchema,
   imageSchema,
@@ -13,6 +15,7 @@ import {
   pageQuerySchema,
   pathSchema,
   reasonSchema,
+  RESOURCE_CLASS_RULE,
   resourcesSchema,
   timestampSchema,
   zoneSchema,
@@ -20,7 +23,10 @@ import {
 
 const atLeastOne = amountSchema.min(1, 'must be at least 1');
 
-/** What a VM asks for: the ranked classes always, others where wanted. */
+/**
+ * What a VM asks for: the ranked classes always, others where wanted. Not an intersection with
+ * `resourcesSchema`: zod would drop what only one side refuses.
+ */
 export const requestedResourcesSchema = z
   .object(
     Object.fromEntries(RANKED_CLASSES.map((name) => [name, atLeastOne])) as Record<
@@ -28,7 +34,19 @@ export const requestedResourcesSchema = z
       typeof atLeastOne
     >,
   )
-  .and(resourcesSchema)
+  .catchall(amountSchema)
+  .superRefine((value, context) => {
+    const classes = Object.keys(value);
+    for (const name of classes) {
+      if (RESOURCE_CLASS_PATTERN.test(name)) continue;
+      const message = `its name ${RESOURCE_CLASS_RULE}`;
+      context.addIssue({ code: 'custom', path: [name], message });
+    }
+    if (classes.length > CLASSES_MAX) {
+      const message = `must name at most ${CLASSES_MAX.toString()} classes`;
+      context.addIssue({ code: 'custom', message });
+    }
+  })
   .meta({
     description:
       'cpu in vCPU, memory and disk in MiB, network and disk_io in bytes/s, gpu in slots',

@@ -35,81 +35,97 @@ beforeEach(() => {
 const deep = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels);
 const VALID = '{"resources":{"cpu":1,"memory":1,"disk":1}}';
 
-const BODIES: readonly (readonly [string, Sent, number, ErrorCode, string?])[] = [
-  ['no JSON', { raw: '{' }, 400, 'invalid_json'],
-  ['white space', { raw: '  ' }, 400, 'invalid_json'],
-  ['half a string', { raw: '{"resources":"' }, 400, 'invalid_json'],
-  [
+interface BadBody {
+  readonly name: string;
+  readonly sent: Sent;
+  readonly status: number;
+  readonly code: ErrorCode;
+  readonly field: string | undefined;
+}
+
+const bad = (
+  name: string,
+  sent: Sent,
+  status: number,
+  code: ErrorCode,
+  field?: string,
+): BadBody => ({ name, sent, status, code, field });
+
+const BODIES: readonly BadBody[] = [
+  bad('no JSON', { raw: '{' }, 400, 'invalid_json'),
+  bad('white space', { raw: '  ' }, 400, 'invalid_json'),
+  bad('half a string', { raw: '{"resources":"' }, 400, 'invalid_json'),
+  bad(
     'another type',
     { raw: VALID, headers: { 'content-type': 'text/plain' } },
     415,
     'unsupported_media_type',
-  ],
-  [
+  ),
+  bad(
     'a form',
     { raw: 'a=1', headers: { 'content-type': 'application/x-www-form-urlencoded' } },
     415,
     'unsupported_media_type',
-  ],
-  [
+  ),
+  bad(
     'a nonsense type',
     { raw: VALID, headers: { 'content-type': 'x' } },
     415,
     'unsupported_media_type',
-  ],
-  [
+  ),
+  bad(
     'a charset that nobody knows',
     { raw: VALID, headers: { 'content-type': 'application/json; charset=klingon' } },
     415,
     'unsupported_media_type',
-  ],
-  [
+  ),
+  bad(
     'a charset that nearly is one',
     { raw: VALID, headers: { 'content-type': 'application/json; charset=utf-99' } },
     415,
     'unsupported_media_type',
-  ],
-  [
+  ),
+  bad(
     'a compressed body',
     { raw: gzipSync(VALID), headers: { 'content-encoding': 'gzip' } },
     415,
     'unsupported_media_type',
-  ],
-  [
+  ),
+  bad(
     'an unknown encoding',
     { raw: VALID, headers: { 'content-encoding': 'rot13' } },
     415,
     'unsupported_media_type',
-  ],
-  ['one byte too many', { raw: VALID.padEnd(65_537) }, 413, 'body_too_large'],
-  ['far too many bytes', { raw: ' '.repeat(5_000_000) }, 413, 'body_too_large'],
-  ['deep nesting', { raw: deep(33) }, 400, 'invalid_request', '(body)'],
-  ['very deep nesting', { raw: deep(30_000) }, 400, 'invalid_request', '(body)'],
-  [
+  ),
+  bad('one byte too many', { raw: VALID.padEnd(65_537) }, 413, 'body_too_large'),
+  bad('far too many bytes', { raw: ' '.repeat(5_000_000) }, 413, 'body_too_large'),
+  bad('deep nesting', { raw: deep(33) }, 400, 'invalid_request', '(body)'),
+  bad('very deep nesting', { raw: deep(30_000) }, 400, 'invalid_request', '(body)'),
+  bad(
     '__proto__',
     { raw: '{"__proto__":{"resources":{"cpu":1,"memory":1,"disk":1}}}' },
     400,
     'invalid_request',
     '__proto__',
-  ],
-  [
+  ),
+  bad(
     'constructor',
     { raw: `{"constructor":{"prototype":{"x":1}},${VALID.slice(1)}` },
     400,
     'invalid_request',
     'constructor',
-  ],
-  [
+  ),
+  bad(
     'constructor as a class',
     { raw: '{"resources":{"cpu":1,"memory":1,"disk":1,"constructor":1}}' },
     400,
     'invalid_request',
     'resources.constructor',
-  ],
+  ),
 ];
 
 describe('a body with', () => {
-  it.each(BODIES)('%s', async (_name, sent, status, code, field) => {
+  it.each(BODIES)('$name', async ({ sent, status, code, field }) => {
     const reply = await server.call('/v1/vms', { ...sent, method: 'POST' });
     expect({ status: reply.status, code: reply.problem().code }).toEqual({ status, code });
     if (field !== undefined) {
@@ -304,7 +320,7 @@ describe('every answer', () => {
     await server.call('/healthz');
     expect(JSON.stringify(lines)).not.toContain(ADMIN_TOKEN);
     expect(JSON.stringify(lines)).not.toContain('abc');
-    const of = (route: string) => lines.find(({ fields }) => fields['route'] === route)?.level;
+    const of = (route: string) => lines.find(({ fields }) => fields.route === route)?.level;
     expect([of('/v1/hosts'), of('(none)'), of('/healthz')]).toEqual(['info', 'info', 'debug']);
   });
 });

@@ -40,7 +40,7 @@ interface Row {
 }
 
 const post = (path: string, body: unknown, status: number, code?: string, ...fields: string[]) => ({
-  name: `${JSON.stringify(body).slice(0, 60)}`,
+  name: JSON.stringify(body).slice(0, 60),
   method: 'POST',
   path,
   sent: { body },

@@ -33,8 +33,7 @@ describe('berth place', () => {
     );
     expect(code).toBe(0);
     expect(stdout.split('\n')[0]).toBe(
-      'host-2 is chosen: what it has left is shaped most like the request' +
-        ' (score 0.9877, next host-1 with 0.5000).',
+      'host-2 is chosen: what it has left is most like the request (0.9877; next host-1, 0.5000).',
     );
     expect(stdout).toMatch(/^1 +host-2 +0.9877 +90% \/ 6.3% +80% \/ 12.5% +75% \/ 10%$/m);
     expect(stdout).toMatch(/^host-3 +insufficient +memory +2GiB +512MiB +14.4GiB$/m);
@@ -70,7 +69,7 @@ describe('berth place', () => {
     [
       'another strategy',
       { strategy: 'spread' },
-      'host-2 is chosen: it has the highest score of strategy spread (0.9877, next host-1',
+      'host-2 is chosen: it has the highest score of strategy spread (0.9877; next host-1',
     ],
   ])('says why: %s', async (_why, changes, sentence) => {
     const { stdout } = await run('place', always(placementDocument(changes)));

@@ -1,8 +1,7 @@
-/** What the documents say of the tree is true: paths, commands, error codes. */
+/** What the documents say of the tree is true: paths and commands. */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
-import { ERROR_CODES } from '../../src/model/errors.js';
 import { filesBelow, readText, ROOT } from './source-tree.js';
 
 const documents = [
@@ -53,13 +52,6 @@ describe('the documents', () => {
           .map((match) => `${path} names ${match[0]}, which does not exist`),
       );
     expect(missing).toEqual([]);
-  });
-
-  it('list every error code in docs/errors.md, and no other', () => {
-    const listed = [...readText('docs/errors.md').matchAll(/^\| *`(\w+)`/gm)].map(
-      (match) => match[1],
-    );
-    expect(listed.toSorted()).toEqual(Object.keys(ERROR_CODES).sort());
   });
 
   it('would notice a path that is wrong', () => {

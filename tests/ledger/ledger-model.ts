@@ -124,19 +124,21 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
 let epoch = 0;
 
 /** @param replicas hands on one ledger, which is emptied before every run */
-export async function checkAgainstModel(replicas: readonly TestLedger[]): Promise<void> {
+export async function checkAgainstModel(
+  replicas: readonly [TestLedger, TestLedger],
+): Promise<void> {
   await fc.assert(
     fc.asyncProperty(fc.array(operation, { maxLength: 25 }), async (operations) => {
       const model = new Model();
       const limits = { cpu: 8, memory: 20 };
       epoch += 1;
-      await replicas[0]?.replace(epoch, 0, snapshotOf(HOST_IDS.map((id) => hostWith(id, limits))));
+      await replicas[0].replace(epoch, 0, snapshotOf(HOST_IDS.map((id) => hostWith(id, limits))));
       for (const id of HOST_IDS) model.setHost(id, limits, true, 1);
       for (const each of operations) {
         const replica = replicas[each.by];
         if (replica) await carryOut(each, replica, model);
       }
-      expect(await bookedBy(replicas[0] as TestLedger)).toEqual(model.booked());
+      expect(await bookedBy(replicas[0])).toEqual(model.booked());
       for (const replica of replicas) {
         expect(bookedIn(await replica.view())).toEqual(model.booked());
         await inTurn(replica, (turn) => {

@@ -114,7 +114,8 @@ function problemIn(reply: Reply): ProblemBody {
 
 /** The route that Express would choose. */
 export function routeFor(method: string, path: string): Route | undefined {
-  const [pathname = ''] = path.split('?');
+  // As fetch sends it: without dots that stand for folders.
+  const { pathname } = new URL(`http://localhost${path}`);
   return ROUTES.find((route) => {
     const shape = new RegExp(`^${route.path.replaceAll('.', '\\.').replaceAll(/:\w+/g, '[^/]+')}$`);
     const verb = method === 'HEAD' ? 'GET' : method;

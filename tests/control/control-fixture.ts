@@ -1,0 +1,169 @@
+/** Control planes of this process on a real Redis, a real PostgreSQL and real agents. */
+import { randomUUID } from 'node:crypto';
+import type { Catalogue, Ledger } from '../../src/model/ports.js';
+import { openCatalogue } from '../../src/catalogue/catalogue.js';
+import { createControlPlane, type ControlPlane } from '../../src/control/control-plane.js';
+import type { Ports } from '../../src/control/ports.js';
+import type { ControlSettings } from '../../src/control/settings.js';
+import { createAgents } from '../../src/fleet/native-client.js';
+import { createLedger } from '../../src/ledger/ledger.js';
+import type { Resources } from '../../src/model/resources.js';
+import type { Vm } from '../../src/model/vm.js';
+import { cosine } from '../../src/placement/cosine.js';
+import type { HostTable } from '../../src/placement/host-table.js';
+import { weightsOf } from '../../src/placement/strategy.js';
+import { systemClock } from '../../src/std/clock.js';
+import type { DriverPatchBody } from '../../src/wire/agent.js';
+import { startFixture, type AgentFixture } from '../agent/agent-fixture.js';
+import { DEFAULT_POLICY } from '../support/hosts.js';
+import { silentLog } from '../support/log.js';
+import { freshDatabase } from '../support/postgres.js';
+import { startRedis, type RedisServer } from '../support/redis.js';
+
+const SETTINGS: Omit<ControlSettings, 'replicaId'> = {
+  capacity: DEFAULT_POLICY,
+  scheduler: {
+    ranking: { strategy: cosine, weights: weightsOf({}) },
+    queueMax: 500,
+    batchMax: 64,
+    holdMs: 200,
+    deadlineMs: 5_000,
+  },
+  lifecycle: { leaseMs: 5_000, tickMs: 100, concurrencyMax: 32, perHostMax: 8, attemptsMax: 3 },
+  health: { periodS: 1, concurrencyMax: 16 },
+  bookingLeaseMs: 500,
+};
+
+export interface Counted {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface TestReplica {
+  readonly control: ControlPlane;
+  readonly ports: Ports;
+  /** Everything that was counted, in order. */
+  readonly counted: readonly Counted[];
+}
+
+export class ControlFixture {
+  readonly redis: RedisServer;
+  readonly #databaseUrl: string;
+  readonly #closing: (() => Promise<unknown>)[] = [];
+
+  private constructor(redis: RedisServer, databaseUrl: string) {
+    this.redis = redis;
+    this.#databaseUrl = databaseUrl;
+  }
+
+  static async start(): Promise<ControlFixture> {
+    return new ControlFixture(await startRedis(), await freshDatabase());
+  }
+
+  /** A replica with its own connections. `change` may put something between it and its ports. */
+  async replica(
+    change: (ports: Ports) => Partial<Ports> = () => ({}),
+    settings: Partial<ControlSettings> = {},
+  ): Promise<TestReplica> {
+    const catalogue: Catalogue = await openCatalogue(
+      { databaseUrl: this.#databaseUrl },
+      { log: silentLog },
+    );
+    const ledger: Ledger<HostTable> = await createLedger({
+      cell: 'main',
+      url: this.redis.url,
+      log: silentLog,
+      clock: systemClock,
+    });
+    const agents = createAgents({ log: silentLog, deadlineMs: 1_000 });
+    const counted: Counted[] = [];
+    const real: Ports = {
+      ledger,
+      catalogue,
+      agents,
+      clock: systemClock,
+      log: silentLog,
+      telemetry: {
+        count: (name, labels = {}) => counted.push({ name, labels }),
+        observe: () => undefined,
+      },
+      newId: randomUUID,
+      random: Math.random,
+      checkpoint: () => undefined,
+    };
+    const ports = { ...real, ...change(real) };
+    const control = createControlPlane(ports, {
+      replicaId: randomUUID(),
+      ...SETTINGS,
+      ...settings,
+    });
+    await control.start();
+    this.#closing.push(async () => {
+      await control.stop();
+      await Promise.all([ledger.close(), catalogue.close(), agents.close()]);
+    });
+    return { control, ports, counted };
+  }
+
+  /** A simulated host, joined and up. */
+  async host(
+    { control, ports }: TestReplica,
+    name: string,
+    totals: Resources,
+    driver: DriverPatchBody = { bootMs: 10, stopMs: 10 },
+  ): Promise<AgentFixture> {
+    const fixture = await startFixture(driver, {
+      name,
+      configuredTotals: totals,
+      capacityPolicy: DEFAULT_POLICY,
+    });
+    this.#closing.push(() => fixture.close());
+    const { address, credential, hostId } = fixture.contact();
+    await control.joinHost(
+      {
+        id: hostId,
+        name,
+        address,
+        credential,
+        zone: 'default',
+        labels: {},
+        totals: Object.fromEntries(
+          Object.entries(totals).map(([resource, total]) => [
+            resource,
+            { total, source: 'configured' as const },
+          ]),
+        ),
+        version: 'test',
+        bootId: 'test',
+      },
+      silentLog,
+    );
+    await eventually(`${name} up`, async () => {
+      const fleet = [...(await ports.ledger.view()).hosts()];
+      return fleet.some((host) => host.id === hostId && host.state === 'up');
+    });
+    return fixture;
+  }
+
+  async stop(): Promise<void> {
+    for (const close of this.#closing.reverse()) await close();
+    await this.redis.stop();
+  }
+}
+
+/** Waits until a check holds; says what it waited for when it never does. */
+export async function eventually(
+  what: string,
+  check: () => Promise<boolean>,
+  limitMs = 10_000,
+): Promise<void> {
+  const end = systemClock.monotonic() + limitMs;
+  while (!(await check())) {
+    if (systemClock.monotonic() > end) throw new Error(`waited in vain for: ${what}`);
+    await systemClock.sleep(20);
+  }
+}
+
+/** How a VM ends. */
+export const settled = (control: ControlPlane, vm: Vm): Promise<Vm> =>
+  control.waitForVm(vm.id, 10_000, new AbortController().signal);
