@@ -1,12 +1,12 @@
 /** The Express application: guard, routes and failures, in this order. Nothing listens here. */
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
-import helmet from 'helmet';
 import { DomainError } from '../model/errors.js';
 import type { Log, Telemetry } from '../model/ports.js';
 import { createGate, type Tokens } from './auth.js';
 import { createBodyReader, type BodyReader } from './body.js';
 import { Exchange, type Closing } from './exchange.js';
 import type { ApiPorts, Route } from './route.js';
+import { securityHeaders } from './security-headers.js';
 
 export interface AppOptions {
   readonly routes: readonly Route[];
@@ -19,7 +19,8 @@ export interface AppOptions {
 }
 
 export function createApp(options: AppOptions): Express {
-  const { routes } = options;
+  const { routes, log, telemetry, closing } = options;
+  const exchangeOptions = { log, telemetry, closing, headers: securityHeaders() };
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
@@ -29,10 +30,9 @@ export function createApp(options: AppOptions): Express {
   app.set('query parser', false);
 
   app.use((request, response, next) => {
-    response.locals.exchange = new Exchange(request, response, options);
+    response.locals.exchange = new Exchange(request, response, exchangeOptions);
     next();
   });
-  app.use(securityHeaders);
   app.use(guard(options));
   const readBody = createBodyReader(options.bodyBytesMax);
   for (const route of routes) {
@@ -50,29 +50,6 @@ export function createApp(options: AppOptions): Express {
 const exchangeOf = (response: { readonly locals: Record<string, unknown> }): Exchange =>
   response.locals.exchange as Exchange;
 
-/**
- * For the pages; API answers carry them as well, as nobody can tell which answer a browser will
- * be made to show. TLS ends before us, so nothing here insists on it.
- */
-const securityHeaders = helmet({
-  contentSecurityPolicy: {
-    useDefaults: false,
-    directives: {
-      'default-src': ["'none'"],
-      'script-src': ["'self'"],
-      // The viewer styles itself with style elements and attributes.
-      'style-src': ["'self'", "'unsafe-inline'"],
-      'img-src': ["'self'", 'data:'],
-      'font-src': ["'self'", 'data:'],
-      'connect-src': ["'self'"],
-      'base-uri': ["'none'"],
-      'form-action': ["'self'"],
-      'frame-ancestors': ["'none'"],
-    },
-  },
-  strictTransportSecurity: false,
-});
-
 function guard({ routes, tokens, closing }: AppOptions): RequestHandler {
   const gate = createGate(routes, tokens);
   return (request, response, next) => {
@@ -81,7 +58,7 @@ function guard({ routes, tokens, closing }: AppOptions): RequestHandler {
     }
     const verdict = gate(request.method, request.path, request.headers);
     if (!verdict.allowed) {
-      response.setHeader('WWW-Authenticate', verdict.challenge);
+      exchangeOf(response).setHeader('WWW-Authenticate', verdict.challenge);
       throw new DomainError(
         'unauthenticated',
         'Send a valid token: Authorization: Bearer <token>.',
@@ -116,7 +93,7 @@ function allowedMethods(routes: readonly Route[]): ReadonlyMap<string, string> {
 
 function refuseMethod(allow: string): RequestHandler {
   return (request, response) => {
-    response.setHeader('Allow', allow);
+    exchangeOf(response).setHeader('Allow', allow);
     throw new DomainError('method_not_allowed', `${request.method} is not allowed here.`, {
       extra: { allow: allow.split(', ') },
     });

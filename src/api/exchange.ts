@@ -23,6 +23,8 @@ export interface ExchangeOptions {
   readonly log: Log;
   readonly telemetry: Telemetry;
   readonly closing: Closing;
+  /** On every answer. */
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 /** Whether this replica is stopping, and who wants to hear of it. */
@@ -42,6 +44,8 @@ export class Exchange {
   readonly #started = performance.now();
   #log: Log | undefined;
   #code: ErrorCode | undefined;
+  /** Kept here and written in one go: Node is far slower when headers are set one by one. */
+  readonly #headers: Record<string, string | number>;
 
   constructor(request: IncomingMessage, response: ServerResponse, options: ExchangeOptions) {
     this.#request = request;
@@ -50,7 +54,7 @@ export class Exchange {
     const given = request.headers['x-request-id'];
     this.requestId =
       typeof given === 'string' && REQUEST_ID_PATTERN.test(given) ? given : randomUUID();
-    response.setHeader('X-Request-Id', this.requestId);
+    this.#headers = { ...options.headers, 'X-Request-Id': this.requestId };
     response.once('close', () => {
       this.#over();
     });
@@ -60,6 +64,11 @@ export class Exchange {
   get log(): Log {
     this.#log ??= this.#options.log.child({ requestId: this.requestId });
     return this.#log;
+  }
+
+  /** For whatever answer this request will get. */
+  setHeader(name: string, value: string): void {
+    this.#headers[name] = value;
   }
 
   untilGone(): AbortSignal {
@@ -95,7 +104,7 @@ export class Exchange {
       return;
     }
     const retryAfterS = retryAfterOf(error);
-    if (retryAfterS !== undefined) this.#response.setHeader('Retry-After', retryAfterS.toString());
+    if (retryAfterS !== undefined) this.setHeader('Retry-After', retryAfterS.toString());
     const text = JSON.stringify(problemOf(error, this.requestId));
     this.#send(error.status, text, PROBLEM_CONTENT_TYPE, 'no-store');
   }
@@ -112,12 +121,11 @@ export class Exchange {
     const response = this.#response;
     if (response.destroyed) return;
     // The next request of this connection shall find another replica.
-    if (this.#options.closing.isClosing()) response.setHeader('Connection', 'close');
-    response.writeHead(status, {
-      'Content-Type': contentType,
-      'Content-Length': Buffer.byteLength(text),
-      'Cache-Control': cacheControl,
-    });
+    if (this.#options.closing.isClosing()) this.setHeader('Connection', 'close');
+    this.#headers['Content-Type'] = contentType;
+    this.#headers['Content-Length'] = Buffer.byteLength(text);
+    this.#headers['Cache-Control'] = cacheControl;
+    response.writeHead(status, this.#headers);
     response.end(text);
   }
 

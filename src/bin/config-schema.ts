@@ -60,13 +60,14 @@ const databaseUrl = z
   .regex(/^postgres(ql)?:\/\/\S+$/, 'must be a postgres:// or postgresql:// URL');
 
 const PERIOD_RULE =
-  'must be a number of seconds that divides 60 (such as 5, 10, 15, 30), or whole minutes from 60 to 3600';
+  'must be seconds that divide 60 (such as 5, 10, 15, 30), or whole minutes that divide an hour (60 to 3600 seconds)';
 
-/** What a cron line can say evenly; see health-loop.ts. */
+/** What a cron line says evenly: every 7 minutes would be 4 at the turn of the hour. */
 const periodS = z
   .int(PERIOD_RULE)
   .refine(
-    (value) => value > 0 && (value < 60 ? 60 % value === 0 : value <= 3600 && value % 60 === 0),
+    (value) =>
+      value > 0 && (value < 60 ? 60 % value === 0 : value % 60 === 0 && 3600 % value === 0),
     PERIOD_RULE,
   );
 

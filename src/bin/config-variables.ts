@@ -18,12 +18,18 @@ export interface Variable {
 /** Names another file instead of resources/config.yaml. */
 export const CONFIG_FILE_VARIABLE = 'BERTH_CONFIG';
 
-/** Variables that set no key. */
+/** Variables that set no key; the last two are read by docker-compose.yml alone. */
 export const OTHER_VARIABLES: readonly Omit<Variable, 'key'>[] = [
   { name: CONFIG_FILE_VARIABLE, help: 'Another configuration file than resources/config.yaml.' },
   {
     name: 'BERTH_TOKEN',
     help: 'Token that the command line sends. Unset = the admin token in the data folder.',
+    secret: true,
+  },
+  { name: 'REDIS_PASSWORD', help: 'For docker compose: the password of its Redis.', secret: true },
+  {
+    name: 'POSTGRES_PASSWORD',
+    help: 'For docker compose: the password of its PostgreSQL.',
     secret: true,
   },
 ];
@@ -85,7 +91,7 @@ export const VARIABLES: readonly Variable[] = [
   {
     name: 'HEALTH_PERIOD_S',
     key: 'health.periodS',
-    help: 'Seconds between two polls of a host: a divisor of 60, or whole minutes up to 3600.',
+    help: 'Seconds between two polls of a host: a divisor of 60, or of 3600 in whole minutes.',
   },
   { name: 'AGENT_PORT', key: 'agent.port', help: 'Port of a host agent. 0 = any free one.' },
   { name: 'AGENT_BIND', key: 'agent.bind', help: 'Address that a host agent listens on.' },

@@ -57,15 +57,21 @@ async function withLimit(work: Promise<void>, limitMs: number): Promise<void> {
   }
 }
 
-/** Resolves when the process is asked to stop; a second request ends it at once. */
+/** A signal to a whole process group arrives twice where npm passes it on as well. */
+const SAME_SIGNAL_MS = 1_000;
+
+/** Resolves when the process is asked to stop; a second, later request ends it at once. */
 export function stopRequest(log: Log): Promise<void> {
   return new Promise((resolve) => {
-    let asked = false;
+    let askedAt: number | null = null;
     const onSignal = (signal: NodeJS.Signals) => {
-      if (asked) process.exit(130);
-      asked = true;
-      log.info('stopping', { signal });
-      resolve();
+      if (askedAt === null) {
+        askedAt = Date.now();
+        log.info('stopping', { signal });
+        resolve();
+      } else if (Date.now() - askedAt > SAME_SIGNAL_MS) {
+        process.exit(130);
+      }
     };
     process.on('SIGINT', onSignal);
     process.on('SIGTERM', onSignal);

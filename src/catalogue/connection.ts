@@ -91,6 +91,12 @@ function droppingSilent(pool: pg.Pool): PostgresPool {
     async connect() {
       const client = await pool.connect();
       let silent = false;
+      // The pool listens only while a connection is idle; one that breaks between two statements
+      // would end the process.
+      const onError = () => {
+        silent = true;
+      };
+      client.on('error', onError);
       function query<R>(
         text: string,
         parameters: readonly unknown[],
@@ -106,6 +112,7 @@ function droppingSilent(pool: pg.Pool): PostgresPool {
       return {
         query,
         release: () => {
+          client.off('error', onError);
           client.release(silent);
         },
       };

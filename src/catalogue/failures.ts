@@ -29,20 +29,17 @@ const MESSAGES =
 /** Times that a deadlock or a serialization failure is tried again. */
 const TRIES_MAX = 4;
 
+/** Libraries and Node throw errors of several kinds; what they have in common is the code. */
 function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string'
-    ? error.code
-    : '';
+  const coded = typeof error === 'object' && error !== null && 'code' in error;
+  return coded && typeof error.code === 'string' ? error.code : '';
 }
 
 /** Whether the database did not answer: what was asked may or may not have happened. */
 export function isNoAnswer(error: unknown): boolean {
-  // Node tries all addresses of a name and throws what each of them said.
-  if (error instanceof AggregateError) return error.errors.some(isNoAnswer);
-  if (!(error instanceof Error)) return false;
   const code = codeOf(error);
-  if (code === '') return MESSAGES.test(error.message);
-  return error instanceof pg.DatabaseError ? SERVER_STATES.test(code) : SOCKET_CODES.has(code);
+  if (code !== '') return SOCKET_CODES.has(code) || SERVER_STATES.test(code);
+  return error instanceof Error && MESSAGES.test(error.message);
 }
 
 /** Deadlock and serialization failure: nothing was written, and the same call may succeed. */

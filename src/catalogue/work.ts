@@ -1,6 +1,6 @@
 /** The lifecycle's work: which VMs are due, who has them, and what was found. */
 import { sql } from 'kysely';
-import type { Catalogue, Progress, ReleaseResult, WorkItem } from '../model/ports.js';
+import type { Catalogue, ReleaseResult, WorkItem } from '../model/ports.js';
 import type { Vm } from '../model/vm.js';
 import type { Database } from './connection.js';
 import { answered } from './failures.js';
@@ -12,7 +12,7 @@ type Work = Pick<Catalogue, 'takeWork' | 'saveProgress' | 'releaseVm'>;
 
 export const workOf = (db: Database): Work => ({
   takeWork: (owner, limit, leaseMs) => answered(() => takeWork(db, owner, limit, leaseMs)),
-  saveProgress: (owner, vmId, progress) => answered(() => saveProgress(db, owner, vmId, progress)),
+  saveProgress: (owner, found) => answered(() => saveProgress(db, owner, found)),
   releaseVm: (owner, vmId, result) =>
     answered(() => db.transaction().execute((tx) => releaseVm(tx, owner, vmId, result))),
 });
@@ -57,24 +57,43 @@ async function takeWork(
 async function saveProgress(
   db: Database,
   owner: string,
-  vmId: string,
-  { state, reason, hasRun, desiredState, nextInMs, failedTry }: Progress,
-): Promise<Vm | null> {
-  const { rows } = await sql`
+  found: Parameters<Catalogue['saveProgress']>[1],
+): Promise<ReadonlySet<string>> {
+  const values = found.map(({ vmId, progress }) => ({
+    id: vmId,
+    state: progress.state,
+    reason: progress.reason,
+    has_run: progress.hasRun === true,
+    failed_try: progress.failedTry === true,
+    desired_state: progress.desiredState ?? null,
+    next_in_ms: progress.nextInMs,
+  }));
+  const { rows } = await sql<{ id: string }>`
+    with found as (
+      select * from jsonb_to_recordset(${jsonOf(values)}::jsonb) as f(
+        id text, state text, reason jsonb, has_run boolean, failed_try boolean,
+        desired_state text, next_in_ms double precision)
+    ), held as (
+      select vms.id from vms join found on found.id = vms.id
+      where vms.lease_owner = ${owner}
+      order by vms.id for no key update of vms
+    )
     update vms set
-      state = ${state},
-      reason = ${jsonOrNull(reason)}::jsonb,
-      has_run = has_run or ${hasRun === true},
-      tries = case when ${failedTry === true} then tries + 1 else 0 end,
-      desired_state = case when desired_state = leased_for
-        then coalesce(${desiredState ?? null}, desired_state) else desired_state end,
-      due_at = case when desired_state is distinct from leased_for then clock_timestamp()
-        else clock_timestamp() + ${nextInMs}::double precision * interval '1 millisecond' end,
+      state = found.state,
+      reason = found.reason,
+      has_run = vms.has_run or found.has_run,
+      tries = case when found.failed_try then vms.tries + 1 else 0 end,
+      desired_state = case when vms.desired_state = vms.leased_for
+        then coalesce(found.desired_state, vms.desired_state) else vms.desired_state end,
+      due_at = case when vms.desired_state is distinct from vms.leased_for then clock_timestamp()
+        else clock_timestamp() + found.next_in_ms * interval '1 millisecond' end,
       lease_owner = null, lease_until = null, leased_for = null,
-      updated_at = case when state = ${state} then updated_at else clock_timestamp() end
-    where id = ${vmId} and lease_owner = ${owner}
-    returning id`.execute(db);
-  return rows.length === 0 ? null : vmWith(db, vmId);
+      updated_at = case when vms.state = found.state then vms.updated_at
+        else clock_timestamp() end
+    from found join held on held.id = found.id
+    where vms.id = found.id and vms.lease_owner = ${owner}
+    returning vms.id`.execute(db);
+  return new Set(rows.map(({ id }) => id));
 }
 
 async function releaseVm(

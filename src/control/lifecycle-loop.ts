@@ -7,6 +7,7 @@ import { nextStep } from '../model/vm-lifecycle.js';
 import type { LedgerBooking, WorkItem } from '../model/ports.js';
 import { WakeUp } from '../std/wake-up.js';
 import { carryOut, type Finding, type StepContext } from './lifecycle-step.js';
+import { ProgressWriter } from './progress-writer.js';
 import type { LifecycleSettings } from './settings.js';
 
 /** Pause of a VM whose host is busy with as many others as it may be. */
@@ -19,6 +20,7 @@ export class LifecycleLoop {
   readonly #context: StepContext;
   readonly #settings: LifecycleSettings;
   readonly #owner: string;
+  readonly #writer: ProgressWriter;
   readonly #wakeUp: WakeUp;
   readonly #underWay = new Set<Promise<void>>();
   readonly #perHost = new Map<string, number>();
@@ -29,6 +31,7 @@ export class LifecycleLoop {
     this.#context = context;
     this.#settings = settings;
     this.#owner = owner;
+    this.#writer = new ProgressWriter(context.ports.catalogue, owner);
     this.#wakeUp = new WakeUp(context.ports.clock);
   }
 
@@ -95,11 +98,8 @@ export class LifecycleLoop {
   }
 
   async #postpone({ vm }: WorkItem): Promise<void> {
-    await this.#context.ports.catalogue.saveProgress(this.#owner, vm.id, {
-      state: vm.state,
-      reason: vm.reason,
-      nextInMs: HOST_BUSY_MS,
-    });
+    const { state, reason } = vm;
+    await this.#writer.save(vm.id, { state, reason, nextInMs: HOST_BUSY_MS });
     this.#pokeIn(HOST_BUSY_MS);
   }
 
@@ -116,14 +116,9 @@ export class LifecycleLoop {
     const { catalogue, log } = this.#context.ports;
     if (finding.kind === 'progress') {
       const { progress } = finding;
-      const saved = await catalogue.saveProgress(this.#owner, vm.id, progress);
-      if (saved !== null && saved.state !== vm.state) {
-        log.info('vm state', {
-          vmId: vm.id,
-          from: vm.state,
-          to: saved.state,
-          reason: saved.reason,
-        });
+      const { state, reason } = progress;
+      if ((await this.#writer.save(vm.id, progress)) && state !== vm.state) {
+        log.info('vm state', { vmId: vm.id, from: vm.state, to: state, reason });
       }
       if (progress.nextInMs !== null) this.#pokeIn(progress.nextInMs);
       return;

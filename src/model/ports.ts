@@ -303,8 +303,14 @@ export interface Catalogue {
   want(id: string, desired: DesiredState): Promise<Vm | null>;
   /** Leases due VMs to `owner`; those of hosts that are down are left alone. */
   takeWork(owner: string, limit: number, leaseMs: number): Promise<readonly WorkItem[]>;
-  /** @returns the VM; null when the lease was lost, and nothing was written */
-  saveProgress(owner: string, vmId: string, progress: Progress): Promise<Vm | null>;
+  /**
+   * Saves what steps found, many in one statement, and ends their leases.
+   * @returns the ids that were saved; for the others the lease was lost, and nothing was written
+   */
+  saveProgress(
+    owner: string,
+    found: readonly { readonly vmId: string; readonly progress: Progress }[],
+  ): Promise<ReadonlySet<string>>;
   /**
    * Erases a VM's allocation and ends the lease, in one transaction that also notes the release for
    * the ledger. A second call changes nothing.

@@ -106,6 +106,7 @@ describe('what is refused', () => {
     ['HEALTH_PERIOD_S', '7'],
     ['HEALTH_PERIOD_S', '0'],
     ['HEALTH_PERIOD_S', '90'],
+    ['HEALTH_PERIOD_S', '420'],
     ['HEALTH_PERIOD_S', '3660'],
     ['REDIS_URL', 'localhost:6379'],
     ['BERTH_URL', 'ftp://x'],

@@ -2,6 +2,7 @@
  * docker-compose.yml, Dockerfile and .dockerignore hold what they promise. Method: the files are read
  * as Compose would read them and judged; no container is started here.
  */
+import { Script } from 'node:vm';
 import { describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
 import { VARIABLES } from '../../src/bin/config-variables.js';
@@ -52,8 +53,22 @@ describe('docker-compose.yml', () => {
 
   it.each(services)('%s has a health check and comes back', (_name, { healthcheck, restart }) => {
     expect(healthcheck?.test[0]).toMatch(/^CMD(-SHELL)?$/);
+    // Not a mapping: a colon and a space in a text without quotes would make it one.
+    for (const word of healthcheck?.test ?? []) expect(typeof word).toBe('string');
     expect(healthcheck?.interval).toMatch(/^\d+s$/);
     expect(restart).toBe('unless-stopped');
+  });
+
+  it.each([
+    ['serve', 'http://127.0.0.1:8080/readyz'],
+    ['agent', 'http://127.0.0.1:8081/healthz'],
+  ])('asks each %s how it is with a program that is one', (program, url) => {
+    for (const [, { healthcheck }] of running(program)) {
+      const [, command, flag, source = ''] = healthcheck?.test ?? [];
+      expect([command, flag]).toEqual(['node', '-e']);
+      expect(source).toContain(`fetch('${url}')`);
+      expect(() => new Script(source)).not.toThrow();
+    }
   });
 
   it('has a Redis that keeps what it is told, evicts nothing and wants a password', () => {

@@ -78,7 +78,7 @@ describe('redis: what may happen to it', () => {
       const stale = await ledger.openTurn();
       await stealLock();
       await inTurn(other, (turn) => propose(turn, [bookingOf('v1', 'a', { cpu: 3 })]));
-      await expect(propose(stale, [bookingOf('v2', 'a', { cpu: 3 })])).rejects.toMatchObject({
+      await expect(propose(stale, [bookingOf('v2', 'b', { cpu: 3 })])).rejects.toMatchObject({
         ...UNAVAILABLE,
         internal: 'a later turn has begun',
       });
@@ -190,6 +190,13 @@ describe('redis: what may happen to it', () => {
       expect((await ledger.state()).incarnation).toBeNull();
     });
 
+    it('notices when a turn or a view catches up', async () => {
+      await book(ledger, bookingOf('v1', 'a', { cpu: 1 }));
+      await raw.hincrby(META, 'seq', -1);
+      await expect(ledger.openTurn()).rejects.toMatchObject(REBUILDING);
+      await expect(ledger.view()).rejects.toMatchObject(REBUILDING);
+    });
+
     it('notices in the stream that a sequence number is used twice', async () => {
       await ledger.view();
       await book(ledger, bookingOf('v1', 'a', { cpu: 1 }));
@@ -207,6 +214,8 @@ describe('redis: what may happen to it', () => {
       const busy = await open({ logLengthMax: 10 });
       await ledger.view();
       await inTurn(ledger, () => Promise.resolve());
+      // Told by the first entry only, which will be gone.
+      await book(busy, bookingOf('first', 'b', { cpu: 7 }));
       const count = 400;
       for (let round = 0; round < count / 20; round += 1) {
         const bookings = Array.from({ length: 20 }, (_, index) =>
@@ -215,7 +224,6 @@ describe('redis: what may happen to it', () => {
         await book(busy, ...bookings);
         await busy.release(bookings);
       }
-      await book(busy, bookingOf('last', 'b', { cpu: 7 }));
       expect(await raw.xlen(`${PREFIX}log`)).toBeLessThan(count);
       expect(bookedIn(await ledger.view())).toEqual({ a: {}, b: { cpu: 7 } });
       await inTurn(ledger, (turn) => {
@@ -321,6 +329,7 @@ describe('redis: what may happen to it', () => {
       expect(after.fence).toBe(before.fence);
       expect(Number(after.seq)).toBe(Number(before.seq) + 1);
       expect(after.incarnation).not.toBe(before.incarnation);
+      expect(await raw.exists(`${PREFIX}reserved`, `${PREFIX}vm:vm`, `${PREFIX}host:b`)).toBe(0);
     });
   });
 

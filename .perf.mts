@@ -1,0 +1,21 @@
+import express from 'express';
+import autocannon from 'autocannon';
+import { createServer } from 'node:http';
+import { createApi } from './src/api/api.js';
+import { createMetrics } from './src/api/metrics.js';
+import { createVmSchema } from './src/wire/vms.js';
+import { createControlDouble, modelHost, modelVm } from './tests/support/control-double.js';
+import { silentLog } from './tests/support/log.js';
+const d = createControlDouble(); d.hosts.set('h', modelHost());
+const vm = modelVm();
+Object.assign(d.control, { createVm: async () => vm });
+const api = createApi({ control: d.control, catalogue: d.catalogue, adminToken: 't'.repeat(40), log: silentLog, metrics: createMetrics(), version: '1', port: 0, bind: '127.0.0.1' });
+const { url } = await api.listen();
+const echo = express(); echo.disable('etag'); echo.use(express.json());
+echo.post('/v1/vms', (q, r) => { const p = createVmSchema.parse(q.body); r.status(202).json(p); });
+const es = createServer(echo); await new Promise<void>(r => es.listen(0, r)); const eurl = `http://127.0.0.1:${(es.address() as {port:number}).port}`;
+const body = JSON.stringify({ name: 'web-1', path: 'acme:web', resources: { cpu: 2, memory: 2048, disk: 10240 } });
+const go = async (u: string) => { const c0 = process.cpuUsage(); const r = await autocannon({ url: u + '/v1/vms', method: 'POST', body, workers: 1, connections: 32, duration: 3, headers: { 'content-type': 'application/json', authorization: `Bearer ${'t'.repeat(40)}` } } as never) as any; const c = process.cpuUsage(c0); return `${Math.round(r.requests.average)}/s p99 ${r.latency.p99} non2xx ${r.non2xx} cpu ${((c.user + c.system) / r.requests.total).toFixed(0)}us`; };
+await go(url); await go(eurl);
+for (let i = 0; i < (Number(process.env.N ?? 3)); i++) { console.log("api ", await go(url)); console.log("echo", await go(eurl)); }
+process.exit(0);

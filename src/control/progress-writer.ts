@@ -1,0 +1,49 @@
+/**
+ * Takes what steps found to the catalogue, gathered: while one write is under way, the findings that
+ * come meanwhile wait for the next. Thousands of VMs in flight then cost few transactions.
+ */
+import type { Catalogue, Progress } from '../model/ports.js';
+
+interface Waiting {
+  readonly vmId: string;
+  readonly progress: Progress;
+  resolve(saved: boolean): void;
+  reject(error: unknown): void;
+}
+
+/** Findings in one write. */
+const BATCH_MAX = 256;
+
+export class ProgressWriter {
+  readonly #catalogue: Pick<Catalogue, 'saveProgress'>;
+  readonly #owner: string;
+  readonly #waiting: Waiting[] = [];
+  #writing = false;
+
+  constructor(catalogue: Pick<Catalogue, 'saveProgress'>, owner: string) {
+    this.#catalogue = catalogue;
+    this.#owner = owner;
+  }
+
+  /** @returns false when the VM's lease was lost, and nothing was written */
+  save(vmId: string, progress: Progress): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ vmId, progress, resolve, reject });
+      if (!this.#writing) void this.#write();
+    });
+  }
+
+  async #write(): Promise<void> {
+    this.#writing = true;
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting.splice(0, BATCH_MAX);
+      try {
+        const saved = await this.#catalogue.saveProgress(this.#owner, batch);
+        for (const { vmId, resolve } of batch) resolve(saved.has(vmId));
+      } catch (error) {
+        for (const { reject } of batch) reject(error);
+      }
+    }
+    this.#writing = false;
+  }
+}

@@ -1,0 +1,191 @@
+/** Hosts: how they join, what polls make of them, what the operator says. */
+import { describe, expect, it } from '@jest/globals';
+import type { Host } from '../../src/model/host.js';
+import { afterPoll } from '../../src/model/host-liveness.js';
+import {
+  answeredPoll,
+  failureOf,
+  hostNow,
+  inventoryWith,
+  joinRequest,
+  missedPoll,
+  placedVm,
+  upHost,
+} from './builders.js';
+import type { Subject } from './catalogue-contract.js';
+
+export function describeHosts(subject: Subject): void {
+  describe('hosts', () => {
+    it('join, and are found by id and by name', async () => {
+      const request = joinRequest();
+      const host = await subject().joinHost(request);
+      expect(host).toMatchObject({
+        id: request.id,
+        name: request.name,
+        address: request.address,
+        zone: 'a',
+        labels: { disk: 'ssd' },
+        state: 'joining',
+        mode: 'enabled',
+        modeReason: null,
+        missedPolls: 0,
+        inventory: request.inventory,
+        allocated: {},
+        vms: 0,
+        agent: { version: '1', bootId: 'boot-1' },
+        lastSeenAt: null,
+      });
+      expect(JSON.stringify(host)).not.toContain('credential');
+      expect(await subject().host(request.id)).toEqual(host);
+      expect(await subject().host(request.name)).toEqual(host);
+      expect(await subject().host('no-such-host')).toBeNull();
+    });
+
+    it('that join again keep mode, order and bookings, and bring what is new', async () => {
+      const host = await upHost(subject());
+      await placedVm(subject(), host, { resources: { cpu: 3 } });
+      await subject().setHostMode(host.id, 'cordoned', 'repair');
+      const before = await hostNow(subject(), host.id);
+      const again = await subject().joinHost(
+        joinRequest({
+          id: host.id,
+          name: host.name,
+          address: 'http://elsewhere:2',
+          inventory: inventoryWith({ cpu: 7 }),
+          zone: 'b',
+          labels: {},
+          version: '2',
+          bootId: 'boot-2',
+        }),
+      );
+      expect(again).toMatchObject({
+        seq: before.seq,
+        mode: 'cordoned',
+        modeReason: 'repair',
+        state: 'up',
+        allocated: { cpu: 3 },
+        vms: 1,
+        address: 'http://elsewhere:2',
+        inventory: inventoryWith({ cpu: 7 }),
+        zone: 'b',
+        labels: {},
+        agent: { version: '2', bootId: 'boot-2' },
+      });
+      expect(again.revision).toBeGreaterThan(before.revision);
+    });
+
+    it('that were down are joining when they join again', async () => {
+      const host = await upHost(subject());
+      await subject().saveHostPolls([missedPoll(host.id, 'down', 3)]);
+      const again = await subject().joinHost(joinRequest({ id: host.id, name: host.name }));
+      expect(again.state).toBe('joining');
+    });
+
+    it('cannot take the name of another, not even at once', async () => {
+      const host = await upHost(subject());
+      const failure = await failureOf(subject().joinHost(joinRequest({ name: host.name })));
+      expect(failure.code).toBe('name_conflict');
+      const name = joinRequest().name;
+      const answers = await Promise.allSettled(
+        [1, 2, 3].map(() => subject().joinHost(joinRequest({ name }))),
+      );
+      expect(answers.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    });
+
+    it('are listed in order of registration, page by page', async () => {
+      const joined = [await upHost(subject()), await upHost(subject()), await upHost(subject())];
+      const listed: Host[] = [];
+      let cursor: string | null = null;
+      do {
+        const page: Awaited<ReturnType<ReturnType<Subject>['hosts']>> = await subject().hosts({
+          limit: 2,
+          cursor,
+        });
+        listed.push(...page.items);
+        cursor = page.nextCursor;
+      } while (cursor !== null);
+      expect(listed.slice(-3).map(({ id }) => id)).toEqual(joined.map(({ id }) => id));
+      const order = listed.map(({ seq }) => seq);
+      expect(order).toEqual(order.toSorted((a, b) => a - b));
+    });
+
+    it('have the mode that the operator gives them', async () => {
+      const host = await upHost(subject());
+      const drained = await subject().setHostMode(host.name, 'draining', 'old');
+      expect(drained).toMatchObject({ id: host.id, mode: 'draining', modeReason: 'old' });
+      expect(drained!.revision).toBe(host.revision + 1);
+      expect(await subject().setHostMode('no-such-host', 'enabled', null)).toBeNull();
+    });
+
+    it('tell where their agents are, unless they are retired', async () => {
+      const host = await upHost(subject());
+      const contact = {
+        hostId: host.id,
+        address: host.address,
+        credential: `credential of ${host.id}`,
+        state: 'up',
+        missedPolls: 0,
+      };
+      expect(await subject().contacts()).toContainEqual(contact);
+      expect(await subject().contacts(host.id)).toEqual([contact]);
+      await subject().setHostMode(host.id, 'retired', null);
+      expect(await subject().contacts(host.id)).toEqual([]);
+      expect(await subject().contacts()).not.toContainEqual(contact);
+    });
+  });
+
+  describe('polls', () => {
+    it('lead a host through its states', async () => {
+      const { id, inventory } = await subject().joinHost(joinRequest());
+      const seen: string[] = [];
+      for (const outcome of [
+        'answered',
+        'missed',
+        'missed',
+        'missed',
+        'missed',
+        'answered',
+      ] as const) {
+        const [contact] = await subject().contacts(id);
+        const after = afterPoll(contact!, outcome);
+        const poll =
+          outcome === 'answered'
+            ? answeredPoll({ id, inventory })
+            : missedPoll(id, after.state, after.missedPolls);
+        await subject().saveHostPolls([poll]);
+        const host = await hostNow(subject(), id);
+        seen.push(`${host.state} ${host.missedPolls}`);
+      }
+      expect(seen).toEqual(['up 0', 'suspect 1', 'suspect 2', 'down 3', 'down 4', 'up 0']);
+    });
+
+    it('are told to placement only when it must know', async () => {
+      const [a, b] = [await upHost(subject()), await upHost(subject())];
+      const changed = async (
+        ...polls: Parameters<ReturnType<Subject>['saveHostPolls']>[0][number][]
+      ) => (await subject().saveHostPolls(polls)).map(({ id }) => id);
+      expect(await changed(answeredPoll(a), answeredPoll(b))).toEqual([]);
+      expect(await changed(missedPoll(a.id, 'suspect', 1), answeredPoll(b))).toEqual([a.id]);
+      expect(await changed(missedPoll(a.id, 'suspect', 2))).toEqual([]);
+      const larger = { id: b.id, inventory: inventoryWith({ cpu: 1 }) };
+      expect(await changed(answeredPoll(larger))).toEqual([b.id]);
+      expect(await changed(answeredPoll(larger))).toEqual([]);
+      expect(await changed(missedPoll('no-such-host', 'down', 3))).toEqual([]);
+      expect(await changed()).toEqual([]);
+      expect((await hostNow(subject(), a.id)).revision).toBe(a.revision + 1);
+      expect((await hostNow(subject(), b.id)).revision).toBe(b.revision + 1);
+    });
+
+    it('that are missed leave what is known, and when it was seen', async () => {
+      const host = await upHost(subject());
+      await subject().saveHostPolls([missedPoll(host.id, 'suspect', 1)]);
+      const after = await hostNow(subject(), host.id);
+      expect(after).toMatchObject({ inventory: host.inventory, agent: host.agent });
+      expect(host.lastSeenAt).toBeInstanceOf(Date);
+      expect(after.lastSeenAt).toEqual(host.lastSeenAt);
+      await subject().saveHostPolls([answeredPoll(host)]);
+      const seenAgain = await hostNow(subject(), host.id);
+      expect(seenAgain.lastSeenAt!.getTime()).toBeGreaterThanOrEqual(host.lastSeenAt!.getTime());
+    });
+  });
+}

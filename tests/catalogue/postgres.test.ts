@@ -1,0 +1,197 @@
+/** The catalogue on a real PostgreSQL: its contract, and what only several sessions can show. */
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
+import { openCatalogue } from '../../src/catalogue/catalogue.js';
+import type { Catalogue } from '../../src/model/ports.js';
+import { silentLog } from '../support/log.js';
+import { freshDatabase } from '../support/postgres.js';
+import {
+  expectBalanced,
+  failureOf,
+  hostNow,
+  itemFor,
+  outcomeKinds,
+  placedVm,
+  recordAll,
+  save,
+  take,
+  takeAll,
+  upHost,
+  saveOne,
+} from './builders.js';
+import { describeCatalogue } from './catalogue-contract.js';
+
+const open = (databaseUrl: string, options: { readonly statementTimeoutMs?: number } = {}) =>
+  openCatalogue({ databaseUrl }, { log: silentLog, missingGraceMs: 0, ...options });
+
+describeCatalogue(
+  'PostgreSQL',
+  async () => {
+    const catalogue = await open(await freshDatabase());
+    return { catalogue, close: () => catalogue.close() };
+  },
+  30_000,
+);
+
+describe('the catalogue on PostgreSQL', () => {
+  let url: string;
+  let catalogue: Catalogue;
+  let other: Catalogue;
+  let operator: pg.Client;
+  beforeAll(async () => {
+    url = await freshDatabase();
+    // Both at once on an empty database: one makes the schema, the other waits for it.
+    [catalogue, other] = await Promise.all([open(url), open(url)]);
+    operator = new pg.Client({ connectionString: url });
+    await operator.connect();
+  }, 30_000);
+  afterAll(async () => {
+    await operator.end();
+    await catalogue.close();
+    await other.close();
+  });
+
+  /** Ends every session of the catalogues in the middle of whatever they do. */
+  const killSessions = async (): Promise<number> => {
+    const { rowCount } = await operator.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where datname = current_database() and pid <> pg_backend_pid()`,
+    );
+    return rowCount ?? 0;
+  };
+
+  it('opens a database that is up to date without changing it', async () => {
+    const before = await catalogue.epoch();
+    const again = await open(url);
+    expect(await again.epoch()).toEqual(before);
+    await again.close();
+    await again.close();
+  });
+
+  it('records batches of two replicas on the same hot hosts without a deadlock', async () => {
+    const hosts = await Promise.all(Array.from({ length: 8 }, () => upHost(catalogue)));
+    const deadlocks = async () =>
+      Number(
+        (
+          await operator.query<{ deadlocks: string }>(
+            'select deadlocks from pg_stat_database where datname = current_database()',
+          )
+        ).rows[0]?.deadlocks,
+      );
+    const before = await deadlocks();
+    const released: Promise<unknown>[] = [];
+    await Promise.all(
+      Array.from({ length: 40 }, async (_none, round) => {
+        const order = round % 2 === 0 ? hosts : hosts.toReversed();
+        const items = order.map((host) => itemFor(host));
+        const kinds = outcomeKinds(await recordAll(round % 3 === 0 ? catalogue : other, items));
+        expect(kinds).toEqual(items.map(() => 'recorded'));
+        const owner = `owner ${round}`;
+        for (const { vm } of await catalogue.takeWork(owner, 4, 600_000)) {
+          released.push(other.releaseVm(owner, vm.id, { state: 'failed', reason: null }));
+        }
+        // Repeats and creates under a known id lock rows of VMs, which releases do as well.
+        await recordAll(
+          other,
+          items.map((item) => ({
+            ...item,
+            booking: { ...item.booking, bookingId: `${owner} ${item.spec.id}` },
+          })),
+        );
+      }),
+    );
+    await Promise.all(released);
+    await expectBalanced(
+      catalogue,
+      hosts.map(({ id }) => id),
+    );
+    expect(await deadlocks()).toBe(before);
+  }, 60_000);
+
+  it('loses no row that it acknowledged when its sessions are killed', async () => {
+    const host = await upHost(catalogue);
+    const items = Array.from({ length: 300 }, () => itemFor(host));
+    const end = new AbortController();
+    let killed = 0;
+    const killer = (async () => {
+      while (!end.signal.aborted) killed += await killSessions();
+    })();
+    const { epoch } = await catalogue.epoch().catch(() => other.epoch());
+    const answers = await Promise.all(
+      items.map((item) =>
+        catalogue.record(epoch, 1, [item]).then(
+          (reply) => (reply.kind === 'done' ? (reply.outcomes[0]?.kind ?? 'none') : reply.kind),
+          (error: unknown) =>
+            typeof error === 'object' && error !== null && 'code' in error ? error.code : error,
+        ),
+      ),
+    );
+    end.abort();
+    await killer;
+    expect(killed).toBeGreaterThan(0);
+    expect(
+      answers.filter((kind) => kind !== 'recorded' && kind !== 'catalogue_unavailable'),
+    ).toEqual([]);
+    // Repeating what was not answered brings every one in, once.
+    expect(outcomeKinds(await recordAll(catalogue, items))).toEqual(items.map(() => 'recorded'));
+    expect((await hostNow(catalogue, host.id)).allocated.cpu).toBe(items.length);
+    await expectBalanced(catalogue, [host.id]);
+  }, 60_000);
+
+  it('says so when the database does not answer in time, and goes on when it does', async () => {
+    const hasty = await open(url, { statementTimeoutMs: 200 });
+    const host = await upHost(hasty);
+    await operator.query('begin');
+    await operator.query('select from hosts where id = $1 for update', [host.id]);
+    const failure = await failureOf(hasty.setHostMode(host.id, 'cordoned', null));
+    expect(failure).toMatchObject({ code: 'catalogue_unavailable', retryAfterS: 2 });
+    expect(outcomeKinds(await recordAll(hasty, [itemFor(await upHost(hasty))]))).toEqual([
+      'recorded',
+    ]);
+    await operator.query('rollback');
+    expect(await hasty.setHostMode(host.id, 'cordoned', null)).toMatchObject({ mode: 'cordoned' });
+    await hasty.close();
+  }, 30_000);
+
+  it('says so when there is no database', async () => {
+    const failure = await failureOf(open('postgres://nobody@127.0.0.1:1/none'));
+    expect(failure.code).toBe('catalogue_unavailable');
+  }, 30_000);
+
+  it('lets one replica take a VM while another wants something of it', async () => {
+    const vm = await placedVm(catalogue, await upHost(catalogue));
+    await Promise.all([takeAll(catalogue, 'a'), takeAll(other, 'b'), other.want(vm.id, 'stopped')]);
+    const saved = await Promise.all(
+      ['a', 'b'].map((owner) =>
+        saveOne(catalogue, owner, vm.id, { state: 'running', reason: null, nextInMs: null }),
+      ),
+    );
+    // Whoever had it, what was wanted stands, and it is looked at again if that came too late.
+    expect(saved.filter((answer) => answer !== null).length).toBeLessThanOrEqual(1);
+    expect(await catalogue.vm(vm.id)).toMatchObject({ desiredState: 'stopped' });
+    const seen = await take(catalogue, 'c', vm.id);
+    expect(seen?.vm.desiredState ?? 'stopped').toBe('stopped');
+  });
+
+  it('shows hosts and allocations as of one instant', async () => {
+    const host = await upHost(catalogue);
+    const end = new AbortController();
+    const writer = (async () => {
+      while (!end.signal.aborted) {
+        const vm = await placedVm(catalogue, host);
+        await take(catalogue, 'w', vm.id);
+        await catalogue.releaseVm('w', vm.id, { state: 'failed', reason: null });
+      }
+    })();
+    for (let look = 0; look < 20; look += 1) await expectBalanced(other, [host.id]);
+    end.abort();
+    await writer;
+  }, 30_000);
+
+  it('refuses amounts below zero, whoever writes them', async () => {
+    const host = await upHost(catalogue);
+    await expect(
+      operator.query(`update hosts set allocated = '{"cpu": -1}' where id = $1`, [host.id]),
+    ).rejects.toMatchObject({ code: '23514' });
+  });
+});

@@ -1,0 +1,270 @@
+/** The lifecycle's work: who has a VM, what was found, and what is given back. */
+import { describe, expect, it } from '@jest/globals';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Progress } from '../../src/model/ports.js';
+import {
+  answeredPoll,
+  expectBalanced,
+  hostNow,
+  itemFor,
+  missedPoll,
+  outcomeKinds,
+  placedVm,
+  recordAll,
+  save,
+  take,
+  takeAll,
+  upHost,
+  saveOne,
+} from './builders.js';
+import type { Subject } from './catalogue-contract.js';
+
+const found = (changes: Partial<Progress> = {}): Progress => ({
+  state: 'running',
+  reason: null,
+  hasRun: true,
+  nextInMs: null,
+  ...changes,
+});
+
+export function describeWork(subject: Subject): void {
+  describe('work', () => {
+    it('is due from the record on, with the contact of the host', async () => {
+      const host = await upHost(subject());
+      const vm = await placedVm(subject(), host);
+      const { address } = await hostNow(subject(), host.id);
+      expect(await take(subject(), 'me', vm.id)).toEqual({
+        vm,
+        contact: { hostId: host.id, address, credential: `credential of ${host.id}` },
+        tries: 0,
+      });
+    });
+
+    it('never has two owners, however many ask at once', async () => {
+      const host = await upHost(subject());
+      const items = Array.from({ length: 60 }, () => itemFor(host));
+      await recordAll(subject(), items);
+      const taken: string[] = [];
+      const askAll = async (owner: string) => {
+        for (;;) {
+          const work = await subject().takeWork(owner, 7, 600_000);
+          if (work.length === 0) return;
+          taken.push(...work.map(({ vm }) => vm.id));
+        }
+      };
+      await Promise.all(['a', 'b', 'c', 'd'].map(askAll));
+      // Skipping locked rows, the last to ask may leave some; they are there for the next one.
+      await askAll('e');
+      expect(new Set(taken).size).toBe(taken.length);
+      expect(items.every(({ spec }) => taken.includes(spec.id))).toBe(true);
+    });
+
+    it('takes no more than was asked for, the oldest first', async () => {
+      await takeAll(subject(), 'before');
+      const host = await upHost(subject());
+      const [first, second] = [await placedVm(subject(), host), await placedVm(subject(), host)];
+      const ids = async () => (await subject().takeWork('me', 1, 600_000)).map(({ vm }) => vm.id);
+      expect(await ids()).toEqual([first.id]);
+      expect(await ids()).toEqual([second.id]);
+      expect(await ids()).toEqual([]);
+    });
+
+    it('is taken again when its lease is over; the one who lost it writes nothing', async () => {
+      const vm = await placedVm(subject(), await upHost(subject()));
+      await take(subject(), 'slow', vm.id, 1);
+      await sleep(20);
+      expect(await take(subject(), 'fast', vm.id)).not.toBeNull();
+      expect(await saveOne(subject(), 'slow', vm.id, found())).toBeNull();
+      expect(
+        await subject().releaseVm('slow', vm.id, { state: 'failed', reason: null }),
+      ).toBeNull();
+      expect(await subject().vm(vm.id)).toMatchObject({ state: 'placed', allocation: {} });
+      expect(await saveOne(subject(), 'fast', vm.id, found())).toMatchObject({
+        state: 'running',
+      });
+    });
+
+    it('leaves VMs of a host that is down, until it answers', async () => {
+      const host = await upHost(subject());
+      const vm = await placedVm(subject(), host);
+      await subject().saveHostPolls([missedPoll(host.id, 'down', 3)]);
+      expect(await take(subject(), 'me', vm.id)).toBeNull();
+      await subject().saveHostPolls([answeredPoll(host)]);
+      expect(await take(subject(), 'me', vm.id)).not.toBeNull();
+    });
+
+    it('comes back when the step says so, and rests when there is nothing to do', async () => {
+      const vm = await placedVm(subject(), await upHost(subject()));
+      await take(subject(), 'me', vm.id);
+      const reason = { code: 'agent_unreachable', detail: 'no answer' };
+      await saveOne(subject(), 'me', vm.id, {
+        state: 'creating',
+        reason,
+        nextInMs: 0,
+        failedTry: true,
+      });
+      expect(await take(subject(), 'me', vm.id)).toMatchObject({
+        tries: 1,
+        vm: { state: 'creating', reason, hasRun: false },
+      });
+      await saveOne(subject(), 'me', vm.id, found({ nextInMs: 600_000 }));
+      expect(await take(subject(), 'me', vm.id)).toBeNull();
+      await subject().want(vm.id, 'stopped');
+      expect(await take(subject(), 'me', vm.id)).toMatchObject({ tries: 0, vm: { hasRun: true } });
+      const rested = await saveOne(
+        subject(),
+        'me',
+        vm.id,
+        found({ state: 'stopped', hasRun: false }),
+      );
+      expect(rested).toMatchObject({ state: 'stopped', desiredState: 'stopped', hasRun: true });
+      expect(await take(subject(), 'me', vm.id)).toBeNull();
+    });
+
+    it('is saved for many in one call; those whose lease was lost are left out', async () => {
+      const host = await upHost(subject());
+      const [mine, lost, other] = [
+        await placedVm(subject(), host),
+        await placedVm(subject(), host),
+        await placedVm(subject(), host),
+      ];
+      await take(subject(), 'me', mine.id);
+      await save(subject(), 'me', lost.id, found({ state: 'creating', nextInMs: 0 }));
+      await takeAll(subject(), 'somebody else');
+      const saved = await subject().saveProgress('me', [
+        { vmId: lost.id, progress: found({ state: 'stopped' }) },
+        { vmId: 'no-such-vm', progress: found() },
+        { vmId: other.id, progress: found({ nextInMs: 0 }) },
+        { vmId: mine.id, progress: found() },
+      ]);
+      expect([...saved].toSorted()).toEqual([mine.id, other.id].toSorted());
+      expect(await subject().vm(lost.id)).toMatchObject({ state: 'creating' });
+      expect(await subject().vm(mine.id)).toMatchObject({ state: 'running' });
+      const due = (await takeAll(subject(), 'after')).map(({ vm }) => vm.id);
+      expect(due).toContain(other.id);
+      expect(due).not.toContain(mine.id);
+      expect((await subject().saveProgress('me', [])).size).toBe(0);
+    });
+
+    it('counts failed tries and forgets them after a good one', async () => {
+      const vm = await placedVm(subject(), await upHost(subject()));
+      const triesAfter = async (failedTry: boolean) => {
+        await saveOne(subject(), 'me', vm.id, found({ nextInMs: 0, failedTry }));
+        return (await take(subject(), 'me', vm.id))?.tries;
+      };
+      await take(subject(), 'me', vm.id);
+      expect(await triesAfter(true)).toBe(1);
+      expect(await triesAfter(true)).toBe(2);
+      expect(await triesAfter(false)).toBe(0);
+    });
+
+    it('is due at once when something else was wanted while it was under way', async () => {
+      const vm = await placedVm(subject(), await upHost(subject()));
+      await take(subject(), 'me', vm.id);
+      await subject().want(vm.id, 'deleted');
+      expect(await take(subject(), 'other', vm.id)).toBeNull();
+      await saveOne(subject(), 'me', vm.id, found({ desiredState: 'stopped' }));
+      expect(await take(subject(), 'other', vm.id)).toMatchObject({
+        vm: { desiredState: 'deleted', state: 'running' },
+      });
+    });
+
+    it('takes over what a step found to be impossible, unless something else is wanted', async () => {
+      const vm = await placedVm(subject(), await upHost(subject()));
+      await take(subject(), 'me', vm.id);
+      const progress = found({ state: 'stopped', desiredState: 'stopped' });
+      expect(await saveOne(subject(), 'me', vm.id, progress)).toMatchObject({
+        desiredState: 'stopped',
+      });
+      expect(await take(subject(), 'me', vm.id)).toBeNull();
+    });
+  });
+
+  describe('release', () => {
+    it('gives the booking back once and notes it for the ledger', async () => {
+      const host = await upHost(subject());
+      const vm = await placedVm(subject(), host);
+      await subject().want(vm.id, 'deleted');
+      await take(subject(), 'me', vm.id);
+      const result = { state: 'deleted' as const, reason: null };
+      expect(await subject().releaseVm('me', vm.id, result)).toMatchObject({
+        state: 'deleted',
+        host: null,
+        allocation: null,
+      });
+      expect(await subject().releaseVm('me', vm.id, result)).toBeNull();
+      expect((await hostNow(subject(), host.id)).allocated).toEqual({});
+      expect(await take(subject(), 'me', vm.id)).toBeNull();
+      const booking = { bookingId: vm.allocation!.bookingId, vmId: vm.id, hostId: host.id };
+      expect(await subject().pendingReleases(0, 1_000)).toContainEqual(booking);
+      expect(await subject().pendingReleases(600_000, 1_000)).not.toContainEqual(booking);
+      await subject().settleReleases([booking.bookingId, 'no-such-booking']);
+      expect(await subject().pendingReleases(0, 1_000)).not.toContainEqual(booking);
+    });
+
+    it('lets parallel releases of a host each count once', async () => {
+      const host = await upHost(subject());
+      const items = Array.from({ length: 20 }, () => itemFor(host));
+      await recordAll(subject(), items);
+      await takeAll(subject(), 'me');
+      const release = (id: string) =>
+        subject().releaseVm('me', id, { state: 'failed', reason: null });
+      const answers = await Promise.all(
+        items.flatMap(({ spec }) => [release(spec.id), release(spec.id)]),
+      );
+      expect(answers.filter((vm) => vm !== null)).toHaveLength(items.length);
+      expect((await hostNow(subject(), host.id)).allocated).toEqual({});
+      await expectBalanced(subject(), [host.id]);
+    });
+
+    it('to be placed again makes it due at once, with the attempt on its list', async () => {
+      const host = await upHost(subject());
+      const vm = await placedVm(subject(), host);
+      await take(subject(), 'me', vm.id);
+      const attempt = {
+        host: { id: host.id, name: host.name },
+        at: new Date('2026-11-21T11:00:00Z'),
+        outcome: 'refused' as const,
+        detail: 'no room',
+      };
+      const reason = { code: 'claim_refused', detail: 'no room' };
+      await subject().releaseVm('me', vm.id, { state: 'placed', reason, attempt });
+      expect(await take(subject(), 'me', vm.id)).toMatchObject({
+        contact: null,
+        vm: { state: 'placed', host: null, reason, attempts: [{ outcome: 'placed' }, attempt] },
+      });
+    });
+
+    it('of a VM without a booking works too', async () => {
+      const vm = await placedVm(subject(), await upHost(subject()));
+      await take(subject(), 'me', vm.id);
+      await subject().releaseVm('me', vm.id, { state: 'failed', reason: null });
+      const pending = (await subject().pendingReleases(0, 1_000)).length;
+      await subject().want(vm.id, 'deleted');
+      expect(await take(subject(), 'me', vm.id)).toMatchObject({ vm: { state: 'failed' } });
+      const result = { state: 'deleted' as const, reason: null };
+      expect(await subject().releaseVm('me', vm.id, result)).toMatchObject({ state: 'deleted' });
+      expect(await subject().pendingReleases(0, 1_000)).toHaveLength(pending);
+    });
+
+    it('of a VM that was wanted gone meanwhile leaves it due', async () => {
+      const vm = await placedVm(subject(), await upHost(subject()));
+      await take(subject(), 'me', vm.id);
+      await subject().want(vm.id, 'deleted');
+      await subject().releaseVm('me', vm.id, { state: 'failed', reason: null });
+      expect(await take(subject(), 'me', vm.id)).toMatchObject({
+        contact: null,
+        vm: { state: 'failed', desiredState: 'deleted' },
+      });
+    });
+
+    it('makes room for the next', async () => {
+      const host = await upHost(subject(), { cpu: 1, memory: 1, disk: 1 });
+      const vm = await placedVm(subject(), host);
+      expect(outcomeKinds(await recordAll(subject(), [itemFor(host)]))).toEqual(['over_limit']);
+      await take(subject(), 'me', vm.id);
+      await subject().releaseVm('me', vm.id, { state: 'failed', reason: null });
+      expect(outcomeKinds(await recordAll(subject(), [itemFor(host)]))).toEqual(['recorded']);
+    });
+  });
+}
