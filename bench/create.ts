@@ -161,7 +161,7 @@ async function stagesOf(): Promise<Readonly<Record<string, number>>> {
     headers: { authorization: `Bearer ${TOKEN}` },
   });
   const text = await answer.text();
-  const value = (name: string) => Number(text.match(new RegExp(`^${name} (.+)$`, 'm'))?.[1]);
+  const value = (name: string) => Number(new RegExp(`^${name} (.+)$`, 'm').exec(text)?.[1]);
   const mean = (name: string, labels = '') =>
     value(`${name}_sum${labels}`) / value(`${name}_count${labels}`);
   const stage = (name: string) => mean('berth_stage_seconds', `\\{stage="${name}"\\}`) * 1000;

@@ -35,7 +35,7 @@ export function securityHeaders(): Readonly<Record<string, string>> {
   const request = new IncomingMessage(new Socket());
   const response = new ServerResponse(request);
   addHeaders(request, response, (error) => {
-    if (error !== undefined) throw error;
+    if (error instanceof Error) throw error;
   });
   return Object.fromEntries(
     response.getHeaderNames().map((name) => [name, String(response.getHeader(name))]),

@@ -67,7 +67,14 @@ export async function connect(
 }
 
 function joined(pool: pg.Pool, { log }: ConnectionOptions, after: () => Promise<void>): Connection {
-  // A connection that breaks while idle is replaced; without a listener it would end the process.
+  // Errors without a listener would end the process, and the pool listens only while a connection is
+  // idle: not between two statements, nor in the moment when it is handed out. A broken one is
+  // replaced by the pool.
+  pool.on('connect', (client) => {
+    client.on('error', (error) => {
+      log.debug('a database connection broke', { error });
+    });
+  });
   pool.on('error', (error) => {
     log.warn('an idle database connection broke', { error });
   });
@@ -91,12 +98,6 @@ function droppingSilent(pool: pg.Pool): PostgresPool {
     async connect() {
       const client = await pool.connect();
       let silent = false;
-      // The pool listens only while a connection is idle; one that breaks between two statements
-      // would end the process.
-      const onError = () => {
-        silent = true;
-      };
-      client.on('error', onError);
       function query<R>(
         text: string,
         parameters: readonly unknown[],
@@ -112,7 +113,6 @@ function droppingSilent(pool: pg.Pool): PostgresPool {
       return {
         query,
         release: () => {
-          client.off('error', onError);
           client.release(silent);
         },
       };

@@ -14,8 +14,8 @@ interface Holder {
   readonly startedAt: string | null;
 }
 
-/** Processes that may race us to a dead holder's lock before we give up. */
-const TAKEOVERS_MAX = 10;
+/** Rounds against processes that come and go in this very moment. */
+const ROUNDS_MAX = 20;
 
 /**
  * @returns the function that gives the lock back
@@ -23,47 +23,49 @@ const TAKEOVERS_MAX = 10;
  */
 export async function lockDirectory(directory: string): Promise<() => Promise<void>> {
   const file = join(directory, 'lock');
-  const mine = join(directory, `lock.${randomUUID()}`);
+  const mine = `${file}.${randomUUID()}`;
   const me: Holder = { pid: process.pid, startedAt: await startOf(process.pid) };
-  await writeFile(mine, JSON.stringify(me), { flag: 'wx', mode: 0o600 });
+  // The last part makes every lock different, even two of one process.
+  await writeFile(mine, JSON.stringify({ ...me, nonce: randomUUID() }), {
+    flag: 'wx',
+    mode: 0o600,
+  });
   try {
-    for (let tries = 1; tries <= TAKEOVERS_MAX; tries += 1) {
-      // A link appears whole and only where nothing is, so nobody reads a half-written lock.
-      if (await linked(mine, file)) return () => rm(file, { force: true });
-      await removeIfDead(file, directory);
-    }
-    throw new Error(`the lock of ${directory} keeps changing hands`);
+    const holder = await claim(mine, file);
+    if (holder === null) return () => rm(file, { force: true });
+    throw new Error(
+      `${directory} is in use by process ${holder.pid.toString()}: only one process may open it. Stop that one, choose another data directory, or use a PostgreSQL server (DATABASE_URL).`,
+    );
   } finally {
     await rm(mine, { force: true });
   }
 }
 
-/** @throws Error when the holder lives */
-async function removeIfDead(file: string, directory: string): Promise<void> {
-  const before = await holderOf(file);
-  if (before !== null && (await lives(before))) throw inUse(directory, before);
-  // Moved aside before it is removed: whoever else found it dead may have put his own there since.
-  const aside = `${file}.${randomUUID()}`;
-  try {
-    await rename(file, aside);
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return;
-    throw error;
-  }
-  try {
-    const moved = await holderOf(aside);
-    if (moved === null || !(await lives(moved))) return;
-    await linked(aside, file);
-    throw inUse(directory, moved);
-  } finally {
-    await rm(aside, { force: true });
-  }
-}
+/**
+ * Puts our file where the lock is: by a link, which appears whole and only where nothing is. A dead
+ * holder's lock may be replaced only by who has the lock `<file>.next`, so that of many who find it
+ * dead one replaces it, and only what he found. That lock can be left by the dead in the same way.
+ * @returns the living holder; null when it is ours
+ */
+async function claim(mine: string, file: string): Promise<Holder | null> {
+  for (let round = 0; round < ROUNDS_MAX; round += 1) {
+    if (await linked(mine, file)) return null;
+    const found = await textOf(file);
+    if (found === null) continue;
+    const holder = holderIn(found);
+    if (holder !== null && (await lives(holder))) return holder;
 
-const inUse = (directory: string, { pid }: Holder): Error =>
-  new Error(
-    `${directory} is in use by process ${pid.toString()}: only one process may open it. Stop that one, choose another data directory, or use a PostgreSQL server (DATABASE_URL).`,
-  );
+    const next = `${file}.next`;
+    const rival = await claim(mine, next);
+    if (rival !== null) return rival;
+    if ((await textOf(file)) === found) {
+      await rename(next, file);
+      return null;
+    }
+    await rm(next, { force: true });
+  }
+  throw new Error(`the lock ${file} keeps changing hands`);
+}
 
 /** @returns false when there is a file already */
 async function linked(from: string, to: string): Promise<boolean> {
@@ -76,19 +78,29 @@ async function linked(from: string, to: string): Promise<boolean> {
   }
 }
 
-/** @returns null when there is no lock, or nothing that can be read as one */
-async function holderOf(file: string): Promise<Holder | null> {
+/** @returns null when there is no such file */
+async function textOf(file: string): Promise<string | null> {
   try {
-    const said: unknown = JSON.parse(await readFile(file, 'utf8'));
-    if (typeof said !== 'object' || said === null || !('pid' in said)) return null;
-    const { pid } = said;
-    const startedAt =
-      'startedAt' in said && typeof said.startedAt === 'string' ? said.startedAt : null;
-    return typeof pid === 'number' ? { pid, startedAt } : null;
+    return await readFile(file, 'utf8');
   } catch (error) {
-    if (error instanceof SyntaxError || hasCode(error, 'ENOENT')) return null;
+    if (hasCode(error, 'ENOENT')) return null;
     throw error;
   }
+}
+
+/** @returns null when the text names no holder: it was not written by us, or only in part */
+function holderIn(text: string): Holder | null {
+  let said: unknown;
+  try {
+    said = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (typeof said !== 'object' || said === null || !('pid' in said)) return null;
+  const { pid } = said;
+  const startedAt =
+    'startedAt' in said && typeof said.startedAt === 'string' ? said.startedAt : null;
+  return typeof pid === 'number' ? { pid, startedAt } : null;
 }
 
 async function lives({ pid, startedAt }: Holder): Promise<boolean> {

@@ -39,7 +39,8 @@ function codeOf(error: unknown): string {
 export function isNoAnswer(error: unknown): boolean {
   const code = codeOf(error);
   if (code !== '') return SOCKET_CODES.has(code) || SERVER_STATES.test(code);
-  return error instanceof Error && MESSAGES.test(error.message);
+  if (!(error instanceof Error)) return false;
+  return MESSAGES.test(error.message) || (error.cause !== undefined && isNoAnswer(error.cause));
 }
 
 /** Deadlock and serialization failure: nothing was written, and the same call may succeed. */

@@ -73,7 +73,7 @@ async function takeOver(
       left join said on said.id = free.id and said.assignment = a.assignment
     ), news as (
       select id, state as old_state, reason as old_reason, due_at as old_due_at, desired_state,
-        has_run or said_state = 'running' as has_run,
+        has_run or coalesce(said_state = 'running', false) as has_run,
         case
           when desired_state = 'deleted' then state
           when said_state = 'failed' and has_run and state in ('running', 'unknown') then 'stopped'
@@ -109,6 +109,7 @@ async function takeOver(
     from steps
     where vms.id = steps.id and (
       steps.state <> steps.old_state
+      or steps.has_run <> vms.has_run
       or steps.reason is distinct from steps.old_reason
       or steps.may_move and (steps.old_due_at is null or steps.old_due_at > clock_timestamp()))
     returning vms.id`.execute(db);

@@ -39,9 +39,9 @@ export class ProgressWriter {
       const batch = this.#waiting.splice(0, BATCH_MAX);
       try {
         const saved = await this.#catalogue.saveProgress(this.#owner, batch);
-        for (const { vmId, resolve } of batch) resolve(saved.has(vmId));
+        for (const waiting of batch) waiting.resolve(saved.has(waiting.vmId));
       } catch (error) {
-        for (const { reject } of batch) reject(error);
+        for (const waiting of batch) waiting.reject(error);
       }
     }
     this.#writing = false;

@@ -1,4 +1,5 @@
 /** The OpenAPI document and the pages: true to the routes, and complete. */
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { EXAMPLE_HOST, EXAMPLE_JOIN, EXAMPLE_VM } from '../../src/api/examples.js';
 import { ERROR_CODES } from '../../src/model/errors.js';
@@ -163,6 +164,27 @@ describe('the examples', () => {
     )) {
       expect(available).toBe(facts.limit - allocated);
       expect(shown.resources[name]).toMatchObject(facts);
+    }
+  });
+});
+
+describe('docs/api.md', () => {
+  const page = readFileSync(new URL('../../docs/api.md', import.meta.url), 'utf8');
+  const headings = page.split('\n').filter((line) => line.startsWith('### '));
+
+  it.each(ROUTES.filter(({ path }) => path.startsWith('/v1/')))('tells of $name', (route) => {
+    const call = new RegExp(`${route.method.toUpperCase()} ${route.path}(,|$)`);
+    expect(headings.filter((heading) => call.test(heading))).toHaveLength(1);
+  });
+
+  it('tells of nothing that is not there', () => {
+    const told = headings.flatMap((heading) => [...heading.matchAll(/([A-Z]+) (\/[^\s,]+)/g)]);
+    expect(told.length).toBeGreaterThan(10);
+    for (const [, method, path] of told) {
+      const known = ROUTES.some(
+        (route) => route.method.toUpperCase() === method && route.path === path,
+      );
+      expect({ method, path, known }).toEqual({ method, path, known: true });
     }
   });
 });

@@ -8,7 +8,6 @@ import type {
   HostPoll,
   JoinRequest,
   Progress,
-  Progress,
   RecordItem,
   RecordOutcome,
   WorkItem,
@@ -143,17 +142,6 @@ export async function take(
 ): Promise<WorkItem | null> {
   const items = await takeAll(catalogue, owner, leaseMs);
   return items.find(({ vm }) => vm.id === vmId) ?? null;
-}
-
-/** Saves what one step found. @returns the VM; null when the lease was lost */
-export async function save(
-  catalogue: Catalogue,
-  owner: string,
-  vmId: string,
-  progress: Progress,
-): Promise<Vm | null> {
-  const saved = await catalogue.saveProgress(owner, [{ vmId, progress }]);
-  return saved.has(vmId) ? catalogue.vm(vmId) : null;
 }
 
 export const outcomeKinds = (outcomes: readonly RecordOutcome[]): string[] =>

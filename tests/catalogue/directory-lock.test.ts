@@ -63,7 +63,10 @@ describe('lockDirectory', () => {
   );
 
   it('lets exactly one of many take over', async () => {
-    await writeFile(lockFile(), JSON.stringify({ pid: process.pid, startedAt: '1' }));
+    const dead = JSON.stringify({ pid: process.pid, startedAt: '1' });
+    await writeFile(lockFile(), dead);
+    // Left by one who died while he took over.
+    await writeFile(`${lockFile()}.next`, dead);
     const answers = await Promise.allSettled(
       Array.from({ length: 20 }, () => lockDirectory(folder)),
     );

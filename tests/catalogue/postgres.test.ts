@@ -13,7 +13,6 @@ import {
   outcomeKinds,
   placedVm,
   recordAll,
-  save,
   take,
   takeAll,
   upHost,

@@ -4,7 +4,7 @@ import type { AgentVm } from '../../src/model/agent-report.js';
 import { AGENT_VM_STATES } from '../../src/model/agent-report.js';
 import { DESIRED_STATES, type Reason, type Vm, type VmState } from '../../src/model/vm.js';
 import { nextStep } from '../../src/model/vm-lifecycle.js';
-import { itemFor, placedVm, recordAll, save, take, takeAll, upHost, saveOne } from './builders.js';
+import { itemFor, placedVm, recordAll, take, takeAll, upHost, saveOne } from './builders.js';
 import type { Subject } from './catalogue-contract.js';
 
 const STATES = [

@@ -11,7 +11,6 @@ import {
   outcomeKinds,
   placedVm,
   recordAll,
-  save,
   take,
   takeAll,
   upHost,
@@ -129,7 +128,7 @@ export function describeWork(subject: Subject): void {
         await placedVm(subject(), host),
       ];
       await take(subject(), 'me', mine.id);
-      await save(subject(), 'me', lost.id, found({ state: 'creating', nextInMs: 0 }));
+      await saveOne(subject(), 'me', lost.id, found({ state: 'creating', nextInMs: 0 }));
       await takeAll(subject(), 'somebody else');
       const saved = await subject().saveProgress('me', [
         { vmId: lost.id, progress: found({ state: 'stopped' }) },

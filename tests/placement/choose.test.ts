@@ -175,7 +175,7 @@ describe('against a naive implementation', () => {
     fc.assert(
       fc.property(scenario, ({ hosts, request, weights, zone, order }) => {
         const shuffled = hosts
-          .map((host) => ({ host, key: order.next().value }))
+          .map((host) => ({ host, key: order.next().value as number }))
           .sort((a, b) => a.key - b.key)
           .map(({ host }) => asFleetHost(host));
         const table = HostTable.of(shuffled);

@@ -5,14 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { VmBody } from '../../src/wire/vms.js';
-import {
-  ADMIN_TOKEN,
-  allVms,
-  call,
-  Cluster,
-  Program,
-  until,
-} from '../support/cluster.js';
+import { ADMIN_TOKEN, allVms, call, Cluster, Program, until } from '../support/cluster.js';
 import { freePort } from '../support/free-port.js';
 
 const run = promisify(execFile);
