@@ -9,7 +9,7 @@ import { startAgent, startSimulatedHosts } from './agent.js';
 import { printConfig } from './config-show.js';
 import { ConfigError, loadConfig, type Config } from './config.js';
 import { startControlPlane } from './control-plane.js';
-import { ShutDown, stopRequest } from './shut-down.js';
+import { ShutDown, stopRequest, withLimit } from './shut-down.js';
 import { startUp } from './up.js';
 import { VERSION } from './version.js';
 
@@ -42,10 +42,13 @@ async function run(
 ): Promise<void> {
   const shutDown = new ShutDown(log, config.shutdown.limitMs);
   const stopped = stopRequest(log);
+  const starting = start(shutDown);
   try {
-    await Promise.race([start(shutDown), stopped]);
+    await Promise.race([starting, stopped]);
     await stopped;
   } finally {
+    // A start under way is let finish, so that what it has just begun is known and stopped, too.
+    await withLimit(starting, config.shutdown.limitMs).catch(() => undefined);
     await shutDown.stop();
   }
   // What still keeps the event loop alive is of no use to anybody now.

@@ -43,7 +43,8 @@ export class ShutDown {
   }
 }
 
-async function withLimit(work: Promise<void>, limitMs: number): Promise<void> {
+/** Waits for work, but no longer than this. @throws Error when the time is over */
+export async function withLimit(work: Promise<unknown>, limitMs: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const limit = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => {

@@ -1,5 +1,4 @@
 /** What failures of PostgreSQL mean: no answer (it may or may not have happened), try again, a bug. */
-import pg from 'pg';
 import { DomainError } from '../model/errors.js';
 
 /** Codes of Node's sockets that mean that the connection is gone or never was. */
@@ -29,7 +28,7 @@ const MESSAGES =
 /** Times that a deadlock or a serialization failure is tried again. */
 const TRIES_MAX = 4;
 
-/** Libraries and Node throw errors of several kinds; what they have in common is the code. */
+/** pg, PGlite and Node each throw errors of their own class; what they share is the code. */
 function codeOf(error: unknown): string {
   const coded = typeof error === 'object' && error !== null && 'code' in error;
   return coded && typeof error.code === 'string' ? error.code : '';
@@ -48,7 +47,11 @@ const isRetryable = (error: unknown): boolean => ['40P01', '40001'].includes(cod
 
 /** Whether a row was refused because another one has this value. */
 export const isDuplicate = (error: unknown, constraint: string): boolean =>
-  error instanceof pg.DatabaseError && error.code === '23505' && error.constraint === constraint;
+  codeOf(error) === '23505' &&
+  typeof error === 'object' &&
+  error !== null &&
+  'constraint' in error &&
+  error.constraint === constraint;
 
 /**
  * Runs a call of the database; one that met a deadlock is run again.

@@ -96,7 +96,8 @@ async function takeOver(
       from seen
     ), steps as (
       select *,
-        desired_state = 'deleted' or (state <> desired_state and (state <> 'unknown' or not has_run))
+        desired_state = 'deleted'
+          or (state not in (desired_state, 'deleting') and (state <> 'unknown' or not has_run))
           as may_move
       from news
     )
