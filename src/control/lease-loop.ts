@@ -4,7 +4,7 @@
  * the ledger has not heard of are told to it. Level-triggered; any replica may run it any time.
  */
 import type { LedgerBooking } from '../model/ports.js';
-import { WakeUp } from '../std/wake-up.js';
+import { Loop } from './loop.js';
 import type { Ports } from './ports.js';
 
 const TICK_MS = 1_000;
@@ -21,25 +21,31 @@ const PURGE_EVERY_MS = 60 * 60 * 1_000;
 export class LeaseLoop {
   readonly #ports: Ports;
   readonly #bookingLeaseMs: number;
-  readonly #wakeUp: WakeUp;
+  readonly #loop: Loop;
   #purgedAt = -Infinity;
-  #stopping = false;
-  #loop: Promise<void> | null = null;
 
   constructor(ports: Ports, bookingLeaseMs: number) {
     this.#ports = ports;
     this.#bookingLeaseMs = bookingLeaseMs;
-    this.#wakeUp = new WakeUp(ports.clock);
+    this.#loop = new Loop({
+      clock: ports.clock,
+      tickMs: TICK_MS,
+      look: async () => {
+        await this.runOnce();
+        return false;
+      },
+      onFailure: (error) => {
+        ports.log.debug('lease loop comes back later', { error });
+      },
+    });
   }
 
   start(): void {
-    this.#loop ??= this.#run();
+    this.#loop.start();
   }
 
-  async stop(): Promise<void> {
-    this.#stopping = true;
-    this.#wakeUp.poke();
-    await this.#loop;
+  stop(): Promise<void> {
+    return this.#loop.stop();
   }
 
   /** One look at everything. @throws DomainError when a store does not answer */
@@ -47,17 +53,6 @@ export class LeaseLoop {
     await this.#settleOverdue();
     await this.#tellReleases();
     await this.#purge();
-  }
-
-  async #run(): Promise<void> {
-    while (!this.#stopping) {
-      try {
-        await this.runOnce();
-      } catch (error) {
-        this.#ports.log.debug('lease loop comes back later', { error });
-      }
-      await this.#wakeUp.sleep(TICK_MS);
-    }
   }
 
   async #settleOverdue(): Promise<void> {

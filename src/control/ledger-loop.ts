@@ -4,8 +4,8 @@
  * has refused what it granted. Runs on every replica; a lease lets one of them rebuild.
  */
 import { hasCode } from '../model/errors.js';
-import { WakeUp } from '../std/wake-up.js';
 import type { Readiness } from './control.js';
+import { Loop } from './loop.js';
 import type { Ports } from './ports.js';
 import { rebuild } from './rebuild.js';
 
@@ -16,36 +16,42 @@ const DISAGREEMENT_EVERY_MS = 5_000;
 
 export class LedgerLoop {
   readonly #ports: Ports;
-  readonly #wakeUp: WakeUp;
+  readonly #loop: Loop;
   #disagreement: string | null = null;
   #rebuiltAt = -Infinity;
-  #stopping = false;
-  #loop: Promise<void> | null = null;
 
   constructor(ports: Ports) {
     this.#ports = ports;
-    this.#wakeUp = new WakeUp(ports.clock);
+    this.#loop = new Loop({
+      clock: ports.clock,
+      tickMs: TICK_MS,
+      look: async () => {
+        await this.runOnce();
+        return false;
+      },
+      onFailure: (error) => {
+        ports.log.debug('ledger loop comes back later', { error });
+      },
+    });
   }
 
   start(): void {
-    this.#loop ??= this.#run();
+    this.#loop.start();
   }
 
-  async stop(): Promise<void> {
-    this.#stopping = true;
-    this.#wakeUp.poke();
-    await this.#loop;
+  stop(): Promise<void> {
+    return this.#loop.stop();
   }
 
   /** The catalogue refused what the ledger granted: have the ledger rebuilt. */
   disagree(reason: string): void {
     this.#disagreement = reason;
-    this.#wakeUp.poke();
+    this.#loop.poke();
   }
 
   /** Looks now instead of at the next tick. */
   poke(): void {
-    this.#wakeUp.poke();
+    this.#loop.poke();
   }
 
   /** Rebuilds if need be. @returns whether it did */
@@ -60,17 +66,6 @@ export class LedgerLoop {
     } catch (error) {
       if (hasCode(error, 'ledger_rebuilding')) return false;
       throw error;
-    }
-  }
-
-  async #run(): Promise<void> {
-    while (!this.#stopping) {
-      try {
-        await this.runOnce();
-      } catch (error) {
-        this.#ports.log.debug('ledger loop comes back later', { error });
-      }
-      await this.#wakeUp.sleep(TICK_MS);
     }
   }
 

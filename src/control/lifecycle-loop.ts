@@ -5,64 +5,51 @@
  */
 import { nextStep } from '../model/vm-lifecycle.js';
 import type { LedgerBooking, WorkItem } from '../model/ports.js';
-import { WakeUp } from '../std/wake-up.js';
 import { carryOut, type Finding, type StepContext } from './lifecycle-step.js';
+import { Loop } from './loop.js';
 import { ProgressWriter } from './progress-writer.js';
 import type { LifecycleSettings } from './settings.js';
 
 /** Pause of a VM whose host is busy with as many others as it may be. */
 const HOST_BUSY_MS = 250;
 
-/** Pause after the catalogue could not be asked. */
-const TROUBLE_MS = 1_000;
-
 export class LifecycleLoop {
   readonly #context: StepContext;
   readonly #settings: LifecycleSettings;
   readonly #owner: string;
   readonly #writer: ProgressWriter;
-  readonly #wakeUp: WakeUp;
+  readonly #loop: Loop;
   readonly #underWay = new Set<Promise<void>>();
   readonly #perHost = new Map<string, number>();
-  #stopping = false;
-  #loop: Promise<void> | null = null;
 
   constructor(context: StepContext, settings: LifecycleSettings, owner: string) {
     this.#context = context;
     this.#settings = settings;
     this.#owner = owner;
     this.#writer = new ProgressWriter(context.ports.catalogue, owner);
-    this.#wakeUp = new WakeUp(context.ports.clock);
+    this.#loop = new Loop({
+      clock: context.ports.clock,
+      tickMs: settings.tickMs,
+      look: () => this.#takeMore(),
+      onFailure: (error) => {
+        context.ports.log.warn('lifecycle loop could not take work', { error });
+      },
+    });
   }
 
   start(): void {
-    this.#loop ??= this.#run();
+    this.#loop.start();
   }
 
   /** Something may have become due: do not wait for the tick. */
   poke(): void {
-    this.#wakeUp.poke();
+    this.#loop.poke();
   }
 
   /** Finishes the steps under way and takes no more. */
   async stop(): Promise<void> {
-    this.#stopping = true;
-    this.poke();
-    await this.#loop;
+    await this.#loop.stop();
     await Promise.all(this.#underWay);
-  }
-
-  async #run(): Promise<void> {
-    while (!this.#stopping) {
-      let pauseMs = this.#settings.tickMs;
-      try {
-        if (await this.#takeMore()) pauseMs = 0;
-      } catch (error) {
-        this.#context.ports.log.warn('lifecycle loop could not take work', { error });
-        pauseMs = TROUBLE_MS;
-      }
-      if (pauseMs > 0) await this.#wakeUp.sleep(pauseMs);
-    }
   }
 
   /** @returns whether there may be more that is due */
