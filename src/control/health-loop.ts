@@ -9,7 +9,7 @@ import type { AgentStatus } from '../model/agent-report.js';
 import { factsOf, type Host } from '../model/host.js';
 import { afterPoll, type Liveness } from '../model/host-liveness.js';
 import { inventoryOf, type CapacityPolicy } from '../model/inventory.js';
-import type { AgentContact, HostPoll } from '../model/ports.js';
+import type { AgentContact, HostPoll, Log } from '../model/ports.js';
 import type { Ports } from './ports.js';
 import type { HealthSettings } from './settings.js';
 
@@ -53,6 +53,9 @@ export class HealthLoop {
     this.#task ??= cron.schedule(cronOf(this.#settings.periodS), () => this.#tick(), {
       name: 'health',
       noOverlap: true,
+      // A tick that comes late in a busy process is made up for by the next one.
+      suppressMissedWarning: true,
+      logger: cronLogger(this.#ports.log),
     });
     void this.#tick();
   }
@@ -178,6 +181,20 @@ export class HealthLoop {
     if (hosts.length > 0) await this.#ports.ledger.pushHosts(hosts.map(factsOf));
   }
 }
+
+/** What node-cron has to say goes where everything else does, and not to the console. */
+const cronLogger = (log: Log) => ({
+  debug: () => undefined,
+  info: (message: string) => {
+    log.debug(message, { part: 'cron' });
+  },
+  warn: (message: string) => {
+    log.debug(message, { part: 'cron' });
+  },
+  error: (message: string | Error) => {
+    log.error(String(message), { part: 'cron' });
+  },
+});
 
 /**
  * The cron expression of a period that divides a minute, or an hour in whole minutes; the
