@@ -20,6 +20,8 @@ export class LifecycleLoop {
   readonly #writer: ProgressWriter;
   readonly #loop: Loop;
   readonly #underWay = new Set<Promise<void>>();
+  /** VMs that a step of this replica is about. */
+  readonly #inHand = new Set<string>();
   readonly #perHost = new Map<string, number>();
 
   constructor(context: StepContext, settings: LifecycleSettings, owner: string) {
@@ -66,6 +68,9 @@ export class LifecycleLoop {
   }
 
   #begin(item: WorkItem): void {
+    // A step that outlived its lease: what it finds ends the new lease, so it must stay the only one.
+    if (this.#inHand.has(item.vm.id)) return;
+    this.#inHand.add(item.vm.id);
     const hostId = item.contact?.hostId ?? '';
     const busy = this.#perHost.get(hostId) ?? 0;
     const crowded = hostId !== '' && busy >= this.#settings.perHostMax;
@@ -77,6 +82,7 @@ export class LifecycleLoop {
       })
       .finally(() => {
         this.#underWay.delete(work);
+        this.#inHand.delete(item.vm.id);
         if (!crowded) this.#perHost.set(hostId, (this.#perHost.get(hostId) ?? 1) - 1);
         if (this.#perHost.get(hostId) === 0) this.#perHost.delete(hostId);
         this.poke();
