@@ -2,12 +2,14 @@
  * One host's agent, put together: identity, machine, VM store, driver, server, joining. It obeys
  * the control plane and never decides by itself which VM runs here.
  */
+import { mkdir } from 'node:fs/promises';
 import os from 'node:os';
 import { join } from 'node:path';
 import { capacityOf, inventoryOf, limitOf, type CapacityPolicy } from '../model/inventory.js';
 import { NAME_PATTERN } from '../model/ids.js';
 import type { Clock, Log } from '../model/ports.js';
 import { unitOf, type Resources } from '../model/resources.js';
+import { lockDirectory } from '../std/directory-lock.js';
 import type { AgentResourcesBody, AgentStatusBody } from '../wire/agent.js';
 import type { JoinHostBody } from '../wire/hosts.js';
 import { sumOfHeld } from './claims.js';
@@ -15,7 +17,8 @@ import { configuredMachine, realMachine, type Measure } from './discovery.js';
 import type { Driver } from './drivers/driver.js';
 import { loadIdentity, readBootId, type Identity } from './identity.js';
 import { createJoiner, type BackoffLimits, type Joiner } from './join.js';
-import { listen, type Listener } from './listener.js';
+import type { Listener } from './listener.js';
+import { listenAgain } from './last-port.js';
 import { createAgentApp } from './server.js';
 import { VmKeeper } from './vm-keeper.js';
 import { openVmStore } from './vm-store.js';
@@ -25,7 +28,7 @@ export interface AgentOptions {
   readonly dataDir: string;
   /** Address to listen on. */
   readonly bind: string;
-  /** 0 takes any free port. */
+  /** 0 takes any free port: that of the last start, if it can be had. */
   readonly port: number;
   /** Base URL under which the control plane reaches this agent; from bind and port when absent. */
   readonly advertiseAddress?: string | undefined;
@@ -58,7 +61,10 @@ export interface Agent {
   readonly credential: string;
   /** Resolves at the first join that succeeds. */
   readonly joined: Promise<void>;
-  /** Takes up its VMs, listens, and begins to join; does not wait for the control plane. */
+  /**
+   * Takes up its VMs, listens, and begins to join; does not wait for the control plane.
+   * @throws Error when another agent uses the directory, or when the port is taken
+   */
   start(): Promise<void>;
   /** Finishes what is under way; VMs stay as they are. */
   stop(): Promise<void>;
@@ -77,6 +83,8 @@ interface Running {
   readonly keeper: VmKeeper;
   readonly listener: Listener;
   readonly joiner: Joiner;
+  /** Gives the directory back. */
+  readonly unlock: () => Promise<void>;
 }
 
 export function createAgent(options: AgentOptions): Agent {
@@ -103,22 +111,42 @@ export function createAgent(options: AgentOptions): Agent {
       return started().address;
     },
     async start() {
-      running = await startAgent(options, name);
+      const unlock = await lockForAgent(options.dataDir);
+      try {
+        running = { ...(await startAgent(options, name)), unlock };
+      } catch (error) {
+        await unlock();
+        throw error;
+      }
       void running.joiner.joined.then(announce);
       running.joiner.start();
     },
     async stop() {
       if (running === null) return;
-      const { joiner, listener, keeper } = running;
+      const { joiner, listener, keeper, unlock } = running;
       running = null;
-      await joiner.stop();
-      await listener.stop(STOP_GRACE_MS);
-      await keeper.close();
+      try {
+        await joiner.stop();
+        await listener.stop(STOP_GRACE_MS);
+        await keeper.close();
+      } finally {
+        await unlock();
+      }
     },
   };
 }
 
-async function startAgent(options: AgentOptions, name: string): Promise<Running> {
+/** Two agents with one identity would each think that they know every order and every VM. */
+async function lockForAgent(dataDir: string): Promise<() => Promise<void>> {
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  return lockDirectory(
+    dataDir,
+    (pid) =>
+      `another agent is using ${dataDir} (process ${pid.toString()}): stop it, or choose another data directory (BERTH_DATA_DIR)`,
+  );
+}
+
+async function startAgent(options: AgentOptions, name: string): Promise<Omit<Running, 'unlock'>> {
   const { dataDir, driver, clock, capacityPolicy: policy, version = UNRELEASED } = options;
   const identity = await loadIdentity(dataDir);
   const log = options.log.child({ host: name, hostId: identity.hostId });
@@ -150,7 +178,7 @@ async function startAgent(options: AgentOptions, name: string): Promise<Running>
       joiner.polled();
     },
   });
-  const listener = await listen(app, options.bind, options.port).catch(async (error: unknown) => {
+  const listener = await listenAgain(app, options).catch(async (error: unknown) => {
     await keeper.close();
     throw error;
   });

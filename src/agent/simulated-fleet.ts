@@ -53,7 +53,9 @@ export function createSimulatedFleet(options: SimulatedFleetOptions): SimulatedF
       const failed = results.find((result) => result.status === 'rejected');
       if (failed === undefined) return;
       await stop();
-      throw new Error('a simulated host could not be started', { cause: failed.reason });
+      const cause: unknown = failed.reason;
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new Error(`a simulated host could not be started: ${why}`, { cause });
     },
     stop,
   };

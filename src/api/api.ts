@@ -8,8 +8,10 @@ import { createApp } from './app.js';
 import type { Closing } from './exchange.js';
 import type { Metrics } from './metrics.js';
 import { createOpenApi } from './openapi.js';
+import { refuseBadRequests } from './refusals.js';
 import type { CatalogueReader } from './route.js';
 import { ROUTES } from './routes.js';
+import { securityHeaders } from './security-headers.js';
 
 export interface ApiOptions {
   readonly control: Control;
@@ -24,6 +26,8 @@ export interface ApiOptions {
   readonly port: number;
   readonly bind: string;
   readonly bodyBytesMax?: number;
+  /** Instead of the usual ones. */
+  readonly serverLimits?: Partial<typeof SERVER_LIMITS>;
   /** How long requests in flight may take when this replica stops. */
   readonly closeLimitMs?: number;
 }
@@ -51,11 +55,14 @@ const SERVER_LIMITS = {
   keepAliveTimeout: 5_000,
   connectionsCheckingInterval: 5_000,
   maxHeaderSize: 16 * 1024,
+  // The application asks for it, and says so.
+  requireHostHeader: false,
 };
 
 export function createApi(options: ApiOptions): Api {
   const { adminToken, joinToken, log, metrics, closeLimitMs = CLOSE_LIMIT_MS } = options;
   const closing = createClosing();
+  const headers = securityHeaders();
   const app = createApp({
     routes: ROUTES,
     ports: {
@@ -69,8 +76,12 @@ export function createApi(options: ApiOptions): Api {
     log,
     telemetry: metrics,
     closing,
+    headers,
   });
-  const server = createServer(SERVER_LIMITS, app);
+  const server = createServer({ ...SERVER_LIMITS, ...options.serverLimits }, app);
+  refuseBadRequests(server, { log, telemetry: metrics, headers });
+  // What is expected beyond 100-continue is not known here; the request is answered all the same.
+  server.on('checkExpectation', app);
   let closed: Promise<void> | undefined;
   return {
     app,

@@ -5,8 +5,8 @@ import type { Log, Telemetry } from '../model/ports.js';
 import { createGate, type Tokens } from './auth.js';
 import { createBodyReader, type BodyReader } from './body.js';
 import { Exchange, type Closing } from './exchange.js';
+import { malformed } from './problem.js';
 import type { ApiPorts, Route } from './route.js';
-import { securityHeaders } from './security-headers.js';
 
 export interface AppOptions {
   readonly routes: readonly Route[];
@@ -16,11 +16,12 @@ export interface AppOptions {
   readonly log: Log;
   readonly telemetry: Telemetry;
   readonly closing: Closing;
+  /** On every answer. */
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 export function createApp(options: AppOptions): Express {
-  const { routes, log, telemetry, closing } = options;
-  const exchangeOptions = { log, telemetry, closing, headers: securityHeaders() };
+  const { routes } = options;
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
@@ -30,7 +31,7 @@ export function createApp(options: AppOptions): Express {
   app.set('query parser', false);
 
   app.use((request, response, next) => {
-    response.locals.exchange = new Exchange(request, response, exchangeOptions);
+    response.locals.exchange = new Exchange(request, response, options);
     next();
   });
   app.use(guard(options));
@@ -55,6 +56,10 @@ function guard({ routes, tokens, closing }: AppOptions): RequestHandler {
   return (request, response, next) => {
     if (closing.isClosing()) {
       throw new DomainError('shutting_down', 'This replica is stopping; ask another.');
+    }
+    // Node would refuse it without a word of why; so it is left to us.
+    if (request.httpVersion === '1.1' && request.headers.host === undefined) {
+      throw malformed('host', 'is a header that every request must have');
     }
     const verdict = gate(request.method, request.path, request.headers);
     if (!verdict.allowed) {

@@ -1,6 +1,7 @@
 /** Reading a JSON body, whatever its JSON is; what it must be, the route's schema says. */
 import express, { type Request, type Response } from 'express';
 import { DomainError } from '../model/errors.js';
+import { WHOLE_BODY } from '../wire/field-errors.js';
 import { mediaTypeError } from './problem.js';
 
 const JSON_MEDIA_TYPE = 'application/json';
@@ -29,7 +30,7 @@ export function createBodyReader(bytesMax: number): BodyReader {
         return;
       }
       if (request.is(JSON_MEDIA_TYPE) === false) {
-        reject(mediaTypeError(`Send the body with Content-Type: ${JSON_MEDIA_TYPE}.`));
+        reject(mediaTypeError('content-type', `must be ${JSON_MEDIA_TYPE}`));
         return;
       }
       // Refused by its announcement, before a byte of it is read.
@@ -51,7 +52,9 @@ function bodyBytes(request: Request): number {
 }
 
 const tooLarge = (bytesMax: number): DomainError =>
-  new DomainError('body_too_large', `A body may have ${bytesMax.toString()} bytes at most.`);
+  new DomainError('body_too_large', `A body may have ${bytesMax.toString()} bytes at most.`, {
+    errors: [{ field: WHOLE_BODY, message: `must have at most ${bytesMax.toString()} bytes` }],
+  });
 
 const isTooLarge = (error: unknown): boolean =>
   error instanceof Error && 'type' in error && error.type === 'entity.too.large';

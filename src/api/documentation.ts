@@ -25,6 +25,14 @@ export const showOpenApi = (_call: Call, { openApi }: ApiPorts): Answer => ({
 
 export const showDocs = (): Answer => ({ status: 200, text: DOCS_PAGE, contentType: HTML });
 
+/** Where somebody begins who knows nothing but the address. */
+export const showTheWay = (): Answer => ({
+  status: 302,
+  location: '/docs',
+  text: 'The documentation is at /docs.\n',
+  contentType: 'text/plain; charset=utf-8',
+});
+
 export const showErrorGuide = (): Answer => ({ status: 200, text: ERROR_PAGE, contentType: HTML });
 
 let viewer: string | undefined;

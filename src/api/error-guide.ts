@@ -14,14 +14,15 @@ export interface ErrorAdvice {
 
 export const ERROR_GUIDE: Readonly<Record<ErrorCode, ErrorAdvice>> = {
   invalid_request: {
-    when: 'A field, a query parameter or the path is missing, unknown, given twice or not what it must be.',
+    when: 'A field, a query parameter or the path is missing, unknown or not what it must be, a query parameter is given twice, or the request is not HTTP as it should be.',
     remedy:
       'Correct every field that `errors` names; repeating the request as it is will not help.',
-    adds: '`errors`: a list of `{field, message}`. `(body)`, `(path)` and `(query)` stand for the whole.',
+    adds: '`errors`: a list of `{field, message}`. `(body)`, `(path)`, `(query)` and `(request)` stand for the whole; a header goes by its name.',
   },
   invalid_json: {
     when: 'The body cannot be read as JSON.',
     remedy: 'Send valid JSON in UTF-8.',
+    adds: '`errors`: names `(body)`.',
   },
   unauthenticated: {
     when: 'There is no token, or it is not the right one.',
@@ -35,6 +36,10 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, ErrorAdvice>> = {
     when: 'The path exists, but not for this method.',
     remedy: 'Use a method that `allow` names.',
     adds: '`allow`: the methods, as in the `Allow` header.',
+  },
+  request_timeout: {
+    when: 'The headers or the body did not arrive in time: 10 s for the headers, 30 s for the whole request.',
+    remedy: 'Send it again over a new connection. An operator may look at what stands between.',
   },
   no_feasible_host: {
     when: 'No host has room for the VM, or none meets its constraints. Nothing was booked.',
@@ -70,15 +75,20 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, ErrorAdvice>> = {
   body_too_large: {
     when: 'The body has more bytes than this call takes (64 KiB unless configured otherwise).',
     remedy: 'Send less; no request needs as much.',
+    adds: '`errors`: names `(body)`.',
   },
   unsupported_media_type: {
     when: 'The body is not `application/json`, not in UTF-8, or compressed.',
     remedy: 'Send plain JSON with `Content-Type: application/json`.',
-    adds: '`accepted`: the media type that is.',
+    adds: '`accepted`: the media type that is, and `errors`: names the header.',
   },
   overloaded: {
     when: 'More requests wait for a place than this replica takes on, or none could be decided in time. Nothing was booked.',
     remedy: 'Try again after `Retry-After`, with the same id if you chose one.',
+  },
+  headers_too_large: {
+    when: 'The headers, with the path, have more than 16 KiB.',
+    remedy: 'Send fewer or shorter headers.',
   },
   internal_error: {
     when: 'Something happened that nobody foresaw. What was asked may or may not have been done.',
@@ -106,6 +116,10 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, ErrorAdvice>> = {
     when: 'PostgreSQL does not answer.',
     remedy:
       'Try again after `Retry-After`. A create may have been recorded: repeat it with the same id.',
+  },
+  create_in_progress: {
+    when: 'A create with this id was begun a moment ago, and its end is not known yet.',
+    remedy: 'Try again after `Retry-After`, with the same id.',
   },
   shutting_down: {
     when: 'This replica is stopping.',

@@ -89,7 +89,8 @@ export class Exchange {
     if ('json' in answer) {
       this.#send(answer.status, JSON.stringify(answer.json), JSON_TYPE, 'no-store');
     } else {
-      const { status, text, contentType, cacheControl = 'no-store' } = answer;
+      const { status, text, contentType, cacheControl = 'no-store', location } = answer;
+      if (location !== undefined) this.setHeader('Location', location);
       this.#send(status, text, contentType, cacheControl);
     }
   }

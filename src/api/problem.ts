@@ -1,11 +1,14 @@
 /** From whatever was thrown to a problem document. What was not expected is not told. */
 import { DomainError, ERROR_CODES, type ErrorCode } from '../model/errors.js';
+import { WHOLE_BODY } from '../wire/field-errors.js';
 import { problemType, type ProblemBody } from '../wire/problem.js';
 
 /** Codes that any route may answer, so that the table need not repeat them. */
 export const COMMON_ERRORS: readonly ErrorCode[] = [
   'invalid_request',
   'unauthenticated',
+  'request_timeout',
+  'headers_too_large',
   'internal_error',
   'shutting_down',
 ];
@@ -31,21 +34,30 @@ export const problemOf = (error: DomainError, requestId: string): ProblemBody =>
 
 /** By the `type` that the body reader gives its errors. */
 const OF_TYPE: Readonly<Record<string, () => DomainError>> = {
-  'entity.parse.failed': () => new DomainError('invalid_json', 'The body is not valid JSON.'),
-  'entity.too.large': () => new DomainError('body_too_large', 'The body is too large.'),
-  'charset.unsupported': () => mediaTypeError('The body must be in UTF-8.'),
-  'encoding.unsupported': () => mediaTypeError('The body must not be compressed.'),
+  'entity.parse.failed': () =>
+    new DomainError('invalid_json', 'The body is not valid JSON.', {
+      errors: [{ field: WHOLE_BODY, message: 'must be valid JSON' }],
+    }),
+  'charset.unsupported': () => mediaTypeError('content-type', 'must be application/json in UTF-8'),
+  'encoding.unsupported': () =>
+    mediaTypeError('content-encoding', 'must be absent: compressed bodies are not read'),
   'request.aborted': () => malformed('(body)', 'broke off before its end'),
   'request.size.invalid': () => malformed('(body)', 'must be as long as Content-Length says'),
 };
 
-export const mediaTypeError = (detail: string): DomainError =>
-  new DomainError('unsupported_media_type', detail, {
-    extra: { accepted: 'application/json' },
-  });
+/** @param header which says that the body is of another kind */
+export const mediaTypeError = (header: string, message: string): DomainError =>
+  new DomainError(
+    'unsupported_media_type',
+    'Send the body as application/json in UTF-8, uncompressed.',
+    { errors: [{ field: header, message }], extra: { accepted: 'application/json' } },
+  );
 
-const malformed = (field: string, message: string): DomainError =>
-  new DomainError('invalid_request', 'The request is malformed.', { errors: [{ field, message }] });
+/** For requests that go wrong before there are fields to check. */
+export const malformed = (field: string, message: string): DomainError =>
+  new DomainError('invalid_request', `The request is malformed: ${field} ${message}.`, {
+    errors: [{ field, message }],
+  });
 
 /** Everything as a DomainError; what nobody expected becomes `internal_error`, without its text. */
 export function expectedError(thrown: unknown): DomainError {

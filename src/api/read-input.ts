@@ -1,6 +1,7 @@
 /** From path, query string and body to typed values, or to a list of every field that is wrong. */
 import { z } from 'zod';
 import { DomainError, type FieldError } from '../model/errors.js';
+import { bodyShapeErrors } from '../wire/body-shape.js';
 import { fieldErrors } from '../wire/field-errors.js';
 
 /** What a request brings, unchecked. */
@@ -31,9 +32,6 @@ const NO_QUERY = z.strictObject({});
 /** More parameters than any route has; the rest of a long query string is not looked at. */
 const PARAMETERS_MAX = 64;
 
-/** Deepest nesting of a body: none of ours needs more than five. */
-const BODY_DEPTH_MAX = 32;
-
 /** @throws DomainError `invalid_request` with every field that is wrong */
 export function readInput<
   P extends z.ZodType | undefined,
@@ -55,13 +53,10 @@ export function readInput<
   if (schemas.query === undefined && !schemas.anyQuery) read(NO_QUERY, asked);
   let body = undefined as OutputOf<B>;
   if (schemas.body !== undefined) {
-    if (isDeeperThan(BODY_DEPTH_MAX, raw.body)) {
-      const message = `must not be nested deeper than ${BODY_DEPTH_MAX.toString()} levels`;
-      errors.push({ field: '(body)', message });
-    } else {
-      // A call whose fields all have defaults needs no body.
-      body = read(schemas.body, raw.body === undefined ? {} : raw.body);
-    }
+    const misshapen = bodyShapeErrors(raw.body);
+    errors.push(...misshapen);
+    // A call whose fields all have defaults needs no body.
+    if (misshapen.length === 0) body = read(schemas.body, raw.body === undefined ? {} : raw.body);
   }
 
   if (errors.length > 0) {
@@ -88,13 +83,4 @@ function readQuery(queryString: string, errors: FieldError[]): Readonly<Record<s
   for (const name of twice)
     errors.push({ field: name.slice(0, 200), message: 'must be given once' });
   return Object.fromEntries(values);
-}
-
-function isDeeperThan(levels: number, value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  if (levels === 0) return true;
-  for (const item of Object.values(value)) {
-    if (isDeeperThan(levels - 1, item)) return true;
-  }
-  return false;
 }

@@ -40,6 +40,8 @@ export type Answer =
       readonly contentType: string;
       /** `no-store` when absent. */
       readonly cacheControl?: string;
+      /** Where the caller is sent on, with a status of 3xx. */
+      readonly location?: string;
     };
 
 /**

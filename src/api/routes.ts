@@ -14,7 +14,14 @@ import {
   vmPageSchema,
   vmSchema,
 } from '../wire/vms.js';
-import { showDocs, showErrorGuide, showOpenApi, showViewer, VIEWER_PATH } from './documentation.js';
+import {
+  showDocs,
+  showErrorGuide,
+  showOpenApi,
+  showTheWay,
+  showViewer,
+  VIEWER_PATH,
+} from './documentation.js';
 import {
   EXAMPLE_CREATE,
   EXAMPLE_HOST,
@@ -59,7 +66,14 @@ export const ROUTES: readonly Route[] = [
     query: createVmQuerySchema,
     body: createVmSchema,
     answers: { 202: { description: 'The VM with its host', schema: vmSchema } },
-    errors: ['no_feasible_host', 'id_conflict', 'overloaded', 'not_found', ...LEDGER_ERRORS],
+    errors: [
+      'no_feasible_host',
+      'id_conflict',
+      'overloaded',
+      'not_found',
+      'create_in_progress',
+      ...LEDGER_ERRORS,
+    ],
     example: { body: EXAMPLE_CREATE, status: 202, answer: EXAMPLE_VM },
     handle: createVm,
   }),
@@ -296,6 +310,19 @@ export const ROUTES: readonly Route[] = [
     errors: [],
     example: { status: 200 },
     handle: showOpenApi,
+  }),
+  route({
+    method: 'get',
+    path: '/',
+    name: 'root',
+    summary: 'Leads to the page at /docs',
+    tag: 'Documentation',
+    access: 'browser',
+    anyQuery: true,
+    answers: { 302: { description: 'To /docs', contentType: 'text/plain' } },
+    errors: [],
+    example: { status: 302 },
+    handle: showTheWay,
   }),
   route({
     method: 'get',

@@ -3,7 +3,13 @@ import type { z } from 'zod';
 import type { Constraints } from '../model/constraints.js';
 import { DomainError } from '../model/errors.js';
 import type { Vm } from '../model/vm.js';
-import type { CreateVmBody, createVmQuerySchema, VmBody, vmListQuerySchema } from '../wire/vms.js';
+import {
+  WAIT_TIMEOUT_S,
+  type CreateVmBody,
+  type createVmQuerySchema,
+  type VmBody,
+  type vmListQuerySchema,
+} from '../wire/vms.js';
 import type { Answer, ApiPorts, Call } from './route.js';
 
 interface VmParams {
@@ -17,7 +23,7 @@ export async function createVm(
   call: Call<undefined, z.infer<typeof createVmQuerySchema>, CreateVmBody>,
   { control }: ApiPorts,
 ): Promise<Answer> {
-  const { wait, timeout } = call.query;
+  const { wait, timeout = WAIT_TIMEOUT_S } = call.query;
   const created = await control.createVm(call.body, call.log);
   if (wait === undefined) return accepted(created);
   return accepted(await control.waitForVm(created.id, timeout * 1000, call.untilGone()));

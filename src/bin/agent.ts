@@ -8,6 +8,7 @@ import { systemClock } from '../std/clock.js';
 import { capacityPolicyOf } from './config-schema.js';
 import type { Config } from './config.js';
 import type { ShutDown } from './shut-down.js';
+import { portFailure } from './start-failure.js';
 import { VERSION } from './version.js';
 
 export interface AgentInputs {
@@ -38,8 +39,10 @@ export async function startAgent(inputs: AgentInputs, shutDown: ShutDown): Promi
     // Without a poll for three periods the control plane has lost us.
     rejoinAfterMs: config.health.periodS * 3_000,
   });
-  await agent.start();
-  shutDown.add('agent', () => agent.stop());
+  await agent.start().catch((error: unknown) => {
+    throw portFailure(error, 'AGENT_PORT', config.agent.bind, port ?? config.agent.port);
+  });
+  shutDown.add('hosts', 'agent', () => agent.stop());
   return agent.hostId;
 }
 
@@ -57,7 +60,7 @@ export async function startSimulatedHosts(
     bind: inputs.config.agent.bind,
   });
   await fleet.start();
-  shutDown.add('simulated hosts', () => fleet.stop());
+  shutDown.add('hosts', 'simulated hosts', () => fleet.stop());
   return fleet.agents.map(({ hostId }) => hostId);
 }
 

@@ -4,11 +4,12 @@ import { Command, InvalidArgumentError } from 'commander';
 import { registerClientCommands } from '../cli/client-commands.js';
 import { DomainError } from '../model/errors.js';
 import { createLogger } from '../std/log.js';
-import { keepAdminToken, readAdminToken } from './admin-token.js';
+import { agentToken, replicaToken } from './admin-token.js';
 import { startAgent, startSimulatedHosts } from './agent.js';
 import { printConfig } from './config-show.js';
 import { ConfigError, loadConfig, type Config } from './config.js';
 import { startControlPlane } from './control-plane.js';
+import { prepareDataDir } from './data-dir.js';
 import { ShutDown, stopRequest, withLimit } from './shut-down.js';
 import { startUp } from './up.js';
 import { VERSION } from './version.js';
@@ -22,7 +23,7 @@ function wholeNumber(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 0 || value > SIMULATED_HOSTS_MAX) {
     throw new InvalidArgumentError(
-      `must be a whole number from 0 to ${SIMULATED_HOSTS_MAX.toString()}.`,
+      `Must be a whole number from 0 to ${SIMULATED_HOSTS_MAX.toString()}.`,
     );
   }
   return value;
@@ -39,6 +40,8 @@ async function run(
   config: Config,
   log: ReturnType<typeof createLogger>,
   start: (shutDown: ShutDown) => Promise<unknown>,
+  /** Tells a person at a terminal that it stops. */
+  say: (line: string) => void = () => undefined,
 ): Promise<void> {
   const shutDown = new ShutDown(log, config.shutdown.limitMs);
   const stopped = stopRequest(log);
@@ -46,11 +49,13 @@ async function run(
   try {
     await Promise.race([starting, stopped]);
     await stopped;
+    say('Stopping …');
   } finally {
     // A start under way is let finish, so that what it has just begun is known and stopped, too.
     await withLimit(starting, config.shutdown.limitMs).catch(() => undefined);
     await shutDown.stop();
   }
+  say('Stopped.');
   // What still keeps the event loop alive is of no use to anybody now.
   process.exit(0);
 }
@@ -63,7 +68,12 @@ const program = new Command('berth')
 program
   .command('up')
   .description('run everything on this machine: control plane, one agent, and what they need')
-  .option('--hosts <count>', 'simulated hosts to add', wholeNumber, 0)
+  .option(
+    '--hosts <count>',
+    `simulated hosts to add, 0 to ${SIMULATED_HOSTS_MAX.toString()}`,
+    wholeNumber,
+    0,
+  )
   .addHelpText('after', '\nExample:\n  $ berth up --hosts 20')
   .action(async ({ hosts }: { readonly hosts: number }) => {
     const config = loadConfig({ env });
@@ -72,17 +82,22 @@ program
       config,
       config.origins.get('log.level') === 'env' ? config.log.level : 'warn',
     );
-    await run(config, log, (shutDown) =>
-      startUp({ config, env, log, hosts, print: (text) => stdout.write(`${text}\n`) }, shutDown),
-    );
+    const print = (text: string): void => {
+      stdout.write(`${text}\n`);
+    };
+    const inputs = { config, env, log, hosts, print };
+    await run(config, log, (shutDown) => startUp(inputs, shutDown), print);
   });
 
 program
   .command('serve')
-  .description('run one replica of the control plane; needs REDIS_URL and DATABASE_URL')
+  .description(
+    'run one replica of the control plane; needs REDIS_URL, DATABASE_URL and BERTH_ADMIN_TOKEN',
+  )
   .addHelpText(
     'after',
-    '\nExample:\n  $ REDIS_URL=redis://10.0.0.2 DATABASE_URL=postgres://berth@10.0.0.3/berth berth serve',
+    '\nIt writes nothing to the data folder. Without BERTH_ADMIN_TOKEN it takes the admin.token that is there.\n' +
+      '\nExample:\n  $ REDIS_URL=redis://10.0.0.2 DATABASE_URL=postgres://berth@10.0.0.3/berth BERTH_ADMIN_TOKEN=… berth serve',
   )
   .action(async () => {
     const config = loadConfig({ env });
@@ -98,7 +113,7 @@ program
           config,
           env,
           log,
-          adminToken: await keepAdminToken(config.dataDir, config.auth.adminToken),
+          adminToken: await replicaToken(config),
           joinToken: config.auth.joinToken,
           redisUrl,
           database: { databaseUrl },
@@ -110,17 +125,23 @@ program
 
 program
   .command('agent')
-  .description('run the agent of this host; needs BERTH_URL and BERTH_JOIN_TOKEN')
-  .option('--simulated <count>', 'run this many simulated hosts instead', wholeNumber)
+  .description(
+    'run the agent of this host; needs BERTH_JOIN_TOKEN, and BERTH_URL on other machines',
+  )
+  .option(
+    '--simulated <count>',
+    `run this many simulated hosts instead, 0 to ${SIMULATED_HOSTS_MAX.toString()}`,
+    wholeNumber,
+  )
   .addHelpText(
     'after',
-    '\nExample:\n  $ BERTH_URL=http://10.0.0.5:8080 BERTH_JOIN_TOKEN=… AGENT_ADDRESS=http://10.0.0.9:8081 berth agent',
+    '\nBeside `berth up` on the same machine, with the same BERTH_DATA_DIR, it joins with the token that this left.\n' +
+      '\nExample:\n  $ BERTH_URL=http://10.0.0.5:8080 BERTH_JOIN_TOKEN=… AGENT_ADDRESS=http://10.0.0.9:8081 berth agent',
   )
   .action(async ({ simulated }: { readonly simulated?: number }) => {
     const config = loadConfig({ env });
-    const joinToken =
-      config.auth.joinToken ?? config.auth.adminToken ?? (await readAdminToken(config.dataDir));
-    if (joinToken === null) throw new Error('berth agent needs BERTH_JOIN_TOKEN to join with.');
+    const joinToken = await agentToken(config);
+    await prepareDataDir(config.dataDir);
     const log = logOf(config);
     const inputs = { config, log, controlPlaneUrl: config.agent.controlPlaneUrl, joinToken };
     await run(config, log, (shutDown) =>

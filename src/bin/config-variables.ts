@@ -1,5 +1,5 @@
 /**
- * Which environment variable sets which key. This is the only list of them: config.ts reads it,
+ * Which environment variable sets which key: every key has one. This is the only list of them: config.ts reads it,
  * and a test compares .env.example with it.
  */
 
@@ -40,7 +40,7 @@ export const VARIABLES: readonly Variable[] = [
   {
     name: 'BERTH_ADMIN_TOKEN',
     key: 'auth.adminToken',
-    help: 'Token for people and programs that use the API. Unset = made at the first start, kept in the data folder.',
+    help: 'Token for people and programs that use the API. Unset = berth up makes one at its first start and keeps it in the data folder.',
     secret: true,
     environmentOnly: true,
   },
@@ -74,6 +74,11 @@ export const VARIABLES: readonly Variable[] = [
     help: 'PostgreSQL of the catalogue: a postgres:// URL. Unset = an embedded one, for one process only.',
   },
   {
+    name: 'DATABASE_POOL_MAX',
+    key: 'database.poolMax',
+    help: 'Connections to PostgreSQL that one replica opens at most.',
+  },
+  {
     name: 'CPU_OVERCOMMIT',
     key: 'cpu_overcommit',
     help: 'How many vCPUs may be sold for each CPU of a host.',
@@ -89,11 +94,100 @@ export const VARIABLES: readonly Variable[] = [
     help: 'Share of the disk of a host that is never booked: 0.1 = a tenth.',
   },
   {
+    name: 'PLACEMENT_STRATEGY',
+    key: 'placement.strategy',
+    help: 'How hosts are ranked: cosine.',
+  },
+  {
+    name: 'PLACEMENT_WEIGHT_CPU',
+    key: 'placement.weights.cpu',
+    help: 'How much vCPUs count in the ranking.',
+  },
+  {
+    name: 'PLACEMENT_WEIGHT_MEMORY',
+    key: 'placement.weights.memory',
+    help: 'How much memory counts in the ranking.',
+  },
+  {
+    name: 'PLACEMENT_WEIGHT_DISK',
+    key: 'placement.weights.disk',
+    help: 'How much disk counts in the ranking.',
+  },
+  {
+    name: 'PLACEMENT_ATTEMPTS_MAX',
+    key: 'placement.attemptsMax',
+    help: 'Hosts that a VM is tried on before it has failed.',
+  },
+  {
+    name: 'PLACEMENT_QUEUE_MAX',
+    key: 'placement.queueMax',
+    help: 'Requests that may wait for a decision; more are answered 429.',
+  },
+  {
+    name: 'PLACEMENT_BATCH_MAX',
+    key: 'placement.batchMax',
+    help: 'VMs that are placed and booked together at most.',
+  },
+  {
+    name: 'PLACEMENT_DEADLINE_MS',
+    key: 'placement.deadlineMs',
+    help: 'Milliseconds that a request waits for a decision at most.',
+  },
+  {
     name: 'HEALTH_PERIOD_S',
     key: 'health.periodS',
     help: 'Seconds between two polls of a host: a divisor of 60, or of 3600 in whole minutes.',
   },
-  { name: 'AGENT_PORT', key: 'agent.port', help: 'Port of a host agent. 0 = any free one.' },
+  {
+    name: 'HEALTH_CONCURRENCY_MAX',
+    key: 'health.concurrencyMax',
+    help: 'Agents that one replica polls at once.',
+  },
+  {
+    name: 'HEALTH_DEADLINE_MS',
+    key: 'health.deadlineMs',
+    help: 'Milliseconds that an agent has to answer any call.',
+  },
+  {
+    name: 'LIFECYCLE_LEASE_MS',
+    key: 'lifecycle.leaseMs',
+    help: 'Milliseconds that a VM belongs to the replica that works on it. Over twice HEALTH_DEADLINE_MS.',
+  },
+  {
+    name: 'LIFECYCLE_TICK_MS',
+    key: 'lifecycle.tickMs',
+    help: 'Milliseconds between two looks of a replica for VMs with something to do.',
+  },
+  {
+    name: 'LIFECYCLE_CONCURRENCY_MAX',
+    key: 'lifecycle.concurrencyMax',
+    help: 'VMs that one replica works on at once.',
+  },
+  {
+    name: 'LIFECYCLE_PER_HOST_MAX',
+    key: 'lifecycle.perHostMax',
+    help: 'Of these, VMs of one host: a slow agent delays only itself.',
+  },
+  {
+    name: 'LEDGER_LOCK_LEASE_MS',
+    key: 'ledger.lockLeaseMs',
+    help: 'Milliseconds that the placement lock outlives a replica that stopped.',
+  },
+  {
+    name: 'LEDGER_LOCK_HOLD_MS',
+    key: 'ledger.lockHoldMs',
+    help: 'Milliseconds that one replica keeps the placement lock while others may want it.',
+  },
+  {
+    name: 'LEDGER_BOOKING_LEASE_MS',
+    key: 'ledger.bookingLeaseMs',
+    help: 'Milliseconds that a booking may stay unrecorded before it is given back.',
+  },
+  {
+    name: 'AGENT_PORT',
+    key: 'agent.port',
+    help: 'Port of a host agent. 0 = any free one, the same again if it can be had.',
+  },
   { name: 'AGENT_BIND', key: 'agent.bind', help: 'Address that a host agent listens on.' },
   {
     name: 'AGENT_ADDRESS',
@@ -111,5 +205,10 @@ export const VARIABLES: readonly Variable[] = [
     name: 'BERTH_URL',
     key: 'agent.controlPlaneUrl',
     help: 'URL of the control plane, for agents and for the command line.',
+  },
+  {
+    name: 'SHUTDOWN_LIMIT_MS',
+    key: 'shutdown.limitMs',
+    help: 'Milliseconds that an orderly stop may take; then the process ends anyway.',
   },
 ];

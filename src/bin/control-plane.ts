@@ -15,6 +15,7 @@ import { checkpointFrom } from './checkpoint.js';
 import { capacityPolicyOf } from './config-schema.js';
 import type { Config, Environment } from './config.js';
 import type { ShutDown } from './shut-down.js';
+import { databaseFailure, portFailure, redisFailure } from './start-failure.js';
 import { VERSION } from './version.js';
 
 export interface ControlPlaneInputs {
@@ -37,8 +38,13 @@ export async function startControlPlane(
   { config, env, log, adminToken, joinToken, redisUrl, database }: ControlPlaneInputs,
   shutDown: ShutDown,
 ): Promise<string> {
-  const catalogue = await openCatalogue(database, { log, poolMax: config.database.poolMax });
-  shutDown.add('catalogue', () => catalogue.close());
+  const catalogue = await openCatalogue(database, {
+    log,
+    poolMax: config.database.poolMax,
+  }).catch((error: unknown) => {
+    throw 'databaseUrl' in database ? databaseFailure(error, database.databaseUrl) : error;
+  });
+  shutDown.add('stores', 'catalogue', () => catalogue.close());
 
   const ledger = await createLedger({
     cell: config.redis.cell,
@@ -46,11 +52,13 @@ export async function startControlPlane(
     log,
     clock: systemClock,
     lockLeaseMs: config.ledger.lockLeaseMs,
+  }).catch((error: unknown) => {
+    throw redisFailure(error, redisUrl);
   });
-  shutDown.add('ledger', () => ledger.close());
+  shutDown.add('stores', 'ledger', () => ledger.close());
 
   const agents = createAgents({ deadlineMs: config.health.deadlineMs, log });
-  shutDown.add('agents', () => agents.close());
+  shutDown.add('control plane', 'connections to agents', () => agents.close());
 
   const metrics = createMetrics();
   const control = createControlPlane(
@@ -67,7 +75,7 @@ export async function startControlPlane(
     },
     controlSettingsOf(config),
   );
-  shutDown.add('control', () => control.stop());
+  shutDown.add('control plane', 'control', () => control.stop());
   await control.start();
 
   const api = createApi({
@@ -81,8 +89,10 @@ export async function startControlPlane(
     port: config.server.port,
     bind: config.server.bind,
   });
-  const { url } = await api.listen();
-  shutDown.add('api', () => api.close());
+  const { url } = await api.listen().catch((error: unknown) => {
+    throw portFailure(error, 'PORT', config.server.bind, config.server.port);
+  });
+  shutDown.add('control plane', 'api', () => api.close());
   log.info('control plane is up', { url });
   return url;
 }

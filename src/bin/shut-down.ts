@@ -1,12 +1,20 @@
 /** Stopping in order, once, within a limit. */
 import type { Log } from '../model/ports.js';
 
+/**
+ * What stops when: steps in flight must not meet dead agents, so the control plane ends before the
+ * hosts, and what everything else writes to ends last.
+ */
+const STAGES = ['control plane', 'hosts', 'stores'] as const;
+export type Stage = (typeof STAGES)[number];
+
 export interface Stoppable {
   readonly name: string;
+  readonly stage: Stage;
   stop(): Promise<void>;
 }
 
-/** Things to stop; the last one started is stopped first. */
+/** Things to stop, stage by stage; within one, the last one started is stopped first. */
 export class ShutDown {
   readonly #log: Log;
   readonly #limitMs: number;
@@ -18,8 +26,8 @@ export class ShutDown {
     this.#limitMs = limitMs;
   }
 
-  add(name: string, stop: () => Promise<void>): void {
-    this.#parts.push({ name, stop });
+  add(stage: Stage, name: string, stop: () => Promise<void>): void {
+    this.#parts.push({ name, stage, stop });
   }
 
   /** Stops everything; a part that fails or hangs does not keep the others running. */
@@ -30,7 +38,9 @@ export class ShutDown {
 
   async #stopAll(): Promise<void> {
     const until = Date.now() + this.#limitMs;
-    for (const part of this.#parts.splice(0).reverse()) {
+    const lastFirst = this.#parts.splice(0).reverse();
+    const inOrder = STAGES.flatMap((stage) => lastFirst.filter((part) => part.stage === stage));
+    for (const part of inOrder) {
       // Even after the limit each part gets a moment: a child process must not be left behind.
       const leftMs = Math.max(500, until - Date.now());
       try {

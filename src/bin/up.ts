@@ -6,9 +6,11 @@ import { adminTokenFile, keepAdminToken } from './admin-token.js';
 import { startAgent, startSimulatedHosts } from './agent.js';
 import type { Config, Environment } from './config.js';
 import { startControlPlane } from './control-plane.js';
+import { prepareDataDir } from './data-dir.js';
 import { ensureRedis } from './embedded-redis.js';
 import type { ShutDown } from './shut-down.js';
 import { nextSteps } from './next-steps.js';
+import { tryRedis } from './try-redis.js';
 
 /** How long the hosts may take to be seen up before we say so. */
 const HOSTS_UP_MS = 20_000;
@@ -26,9 +28,11 @@ export interface UpInputs {
 /** Starts everything and prints what to try next. */
 export async function startUp(inputs: UpInputs, shutDown: ShutDown): Promise<void> {
   const { config, env, log, hosts, print } = inputs;
+  await prepareDataDir(config.dataDir);
+  if (config.redis.url !== undefined) await tryRedis(config.redis.url);
   const adminToken = await keepAdminToken(config.dataDir, config.auth.adminToken);
   const redis = await ensureRedis({ redisUrl: config.redis.url, dataDir: config.dataDir, log });
-  shutDown.add('redis', () => redis.stop());
+  shutDown.add('stores', 'redis', () => redis.stop());
 
   const url = await startControlPlane(
     {

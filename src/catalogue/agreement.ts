@@ -1,14 +1,20 @@
 /** What ledger and catalogue must agree on: epoch, high-water mark, and what is not yet settled. */
 import { sql } from 'kysely';
-import type { Catalogue, LedgerBooking } from '../model/ports.js';
+import type { Agreement, Catalogue, LedgerBooking } from '../model/ports.js';
 import type { Allocation } from '../model/vm.js';
 import type { Database } from './connection.js';
 import { answered } from './failures.js';
 import { selectHosts } from './hosts.js';
 
-type Agreement = Pick<
+type AgreementPart = Pick<
   Catalogue,
-  'epoch' | 'nextEpoch' | 'snapshot' | 'recordedBookings' | 'pendingReleases' | 'settleReleases'
+  | 'epoch'
+  | 'nextEpoch'
+  | 'agree'
+  | 'snapshot'
+  | 'recordedBookings'
+  | 'pendingReleases'
+  | 'settleReleases'
 >;
 
 interface AllocationRow {
@@ -26,19 +32,28 @@ const first = <Row>(rows: readonly Row[]): Row => {
   return row;
 };
 
-export const agreementOf = (db: Database): Agreement => ({
+export const agreementOf = (db: Database): AgreementPart => ({
   epoch: () =>
     answered(async () => {
-      const { rows } = await sql<{ epoch: number; highWater: number }>`
-        select epoch, high_water as "highWater" from meta`.execute(db);
+      const { rows } = await sql<Agreement>`
+        select epoch, incarnation, high_water as "highWater" from meta`.execute(db);
       return first(rows);
     }),
 
-  nextEpoch: () =>
+  nextEpoch: (above) =>
     answered(async () => {
       const { rows } = await sql<{ epoch: number }>`
-        update meta set epoch = epoch + 1 returning epoch`.execute(db);
+        update meta set epoch = greatest(epoch, ${above}) + 1, incarnation = null
+        returning epoch`.execute(db);
       return first(rows).epoch;
+    }),
+
+  agree: (epoch, incarnation) =>
+    answered(async () => {
+      const { rows } = await sql`
+        update meta set incarnation = ${incarnation} where epoch = ${epoch}
+        returning epoch`.execute(db);
+      return rows.length > 0;
     }),
 
   snapshot: () =>

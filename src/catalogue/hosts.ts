@@ -101,8 +101,9 @@ export async function selectHosts(
 
 /** One statement for all hosts; only a change that placement looks at makes a new revision. */
 async function savePolls(db: Database, polls: readonly HostPoll[]): Promise<readonly Host[]> {
-  const values = polls.map(({ hostId, state, missedPolls, status }) => ({
+  const values = polls.map(({ hostId, address, state, missedPolls, status }) => ({
     id: hostId,
+    address,
     state,
     missed_polls: missedPolls,
     inventory: status?.inventory ?? null,
@@ -113,10 +114,10 @@ async function savePolls(db: Database, polls: readonly HostPoll[]): Promise<read
   const { rows } = await sql<{ id: string; changed: boolean }>`
     with polls as (
       select * from jsonb_to_recordset(${jsonOf(values)}::jsonb) as p(
-        id text, state text, missed_polls integer, inventory jsonb, limits jsonb,
+        id text, address text, state text, missed_polls integer, inventory jsonb, limits jsonb,
         version text, boot_id text)
     ), before as (
-      select h.id, h.state, h.inventory from hosts h join polls on polls.id = h.id
+      select h.id, h.state, h.inventory from hosts h join polls on polls.id = h.id and polls.address = h.address
       order by h.id for no key update of h
     )
     update hosts set
@@ -131,7 +132,7 @@ async function savePolls(db: Database, polls: readonly HostPoll[]): Promise<read
       revision = hosts.revision + (case when before.state <> polls.state
         or (polls.inventory is not null and polls.inventory <> before.inventory) then 1 else 0 end)
     from polls join before on before.id = polls.id
-    where hosts.id = polls.id
+    where hosts.id = polls.id and hosts.address = polls.address
     returning hosts.id, (before.state <> polls.state
       or (polls.inventory is not null and polls.inventory <> before.inventory)) as changed`.execute(
     db,

@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
 import { createPgConfig, type PGlitePgConfig } from '@electric-sql/pglite/node-postgres';
-import { lockDirectory } from './directory-lock.js';
+import { lockDirectory } from '../std/directory-lock.js';
 
 export interface EmbeddedPostgres {
   /** What node-postgres's pool needs to talk to it. */
@@ -15,7 +15,12 @@ export interface EmbeddedPostgres {
 /** @throws Error when another process has the directory */
 export async function openPglite(directory: string): Promise<EmbeddedPostgres> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  const unlock = await lockDirectory(directory);
+  const unlock = await lockDirectory(
+    directory,
+    // Two of them in one directory lose each other's rows without a word, and neither looks.
+    (pid) =>
+      `${directory} is in use by process ${pid.toString()}: only one process may open it. Stop that one, choose another data directory, or use a PostgreSQL server (DATABASE_URL).`,
+  );
   try {
     const lite = await PGlite.create(join(directory, 'data'));
     return {

@@ -11,15 +11,15 @@ import { selectVms } from './vms.js';
 type Work = Pick<Catalogue, 'takeWork' | 'saveProgress' | 'releaseVm'>;
 
 export const workOf = (db: Database): Work => ({
-  takeWork: (owner, limit, leaseMs) => answered(() => takeWork(db, owner, limit, leaseMs)),
-  saveProgress: (owner, found) => answered(() => saveProgress(db, owner, found)),
-  releaseVm: (owner, vmId, result) =>
-    answered(() => db.transaction().execute((tx) => releaseVm(tx, owner, vmId, result))),
+  takeWork: (lease, limit, leaseMs) => answered(() => takeWork(db, lease, limit, leaseMs)),
+  saveProgress: (found) => answered(() => saveProgress(db, found)),
+  releaseVm: (lease, vmId, result) =>
+    answered(() => db.transaction().execute((tx) => releaseVm(tx, lease, vmId, result))),
 });
 
 async function takeWork(
   db: Database,
-  owner: string,
+  lease: string,
   limit: number,
   leaseMs: number,
 ): Promise<readonly WorkItem[]> {
@@ -33,7 +33,7 @@ async function takeWork(
       for no key update of vms skip locked
     )
     update vms set
-      lease_owner = ${owner},
+      lease_owner = ${lease},
       lease_until = clock_timestamp() + ${leaseMs} * interval '1 millisecond',
       leased_for = vms.desired_state
     from due where vms.id = due.id
@@ -44,6 +44,7 @@ async function takeWork(
   const tries = new Map(taken.map((row) => [row.id, row.tries]));
   const rows = await selectVms(db, sql`vms.id = any(${[...tries.keys()]})`);
   return rows.map((row) => ({
+    lease,
     vm: vmOf(row),
     contact:
       row.host_id === null || row.address === null || row.credential === null
@@ -56,33 +57,35 @@ async function takeWork(
 /** What was wanted may have changed while the step was under way: then it is looked at again at once. */
 async function saveProgress(
   db: Database,
-  owner: string,
-  found: Parameters<Catalogue['saveProgress']>[1],
+  found: Parameters<Catalogue['saveProgress']>[0],
 ): Promise<ReadonlySet<string>> {
-  const values = found.map(({ vmId, progress }) => ({
+  const values = found.map(({ vmId, lease, progress }) => ({
     id: vmId,
+    lease,
     state: progress.state,
     reason: progress.reason,
     has_run: progress.hasRun === true,
     failed_try: progress.failedTry === true,
+    postponed: progress.postponed === true,
     desired_state: progress.desiredState ?? null,
     next_in_ms: progress.nextInMs,
   }));
   const { rows } = await sql<{ id: string }>`
     with found as (
       select * from jsonb_to_recordset(${jsonOf(values)}::jsonb) as f(
-        id text, state text, reason jsonb, has_run boolean, failed_try boolean,
-        desired_state text, next_in_ms double precision)
+        id text, lease text, state text, reason jsonb, has_run boolean, failed_try boolean,
+        postponed boolean, desired_state text, next_in_ms double precision)
     ), held as (
       select vms.id from vms join found on found.id = vms.id
-      where vms.lease_owner = ${owner}
+      where vms.lease_owner = found.lease
       order by vms.id for no key update of vms
     )
     update vms set
       state = found.state,
       reason = found.reason,
       has_run = vms.has_run or found.has_run,
-      tries = case when found.failed_try then vms.tries + 1 else 0 end,
+      tries = case when found.postponed then vms.tries when found.failed_try then vms.tries + 1
+        else 0 end,
       desired_state = case when vms.desired_state = vms.leased_for
         then coalesce(found.desired_state, vms.desired_state) else vms.desired_state end,
       due_at = case when vms.desired_state is distinct from vms.leased_for then clock_timestamp()
@@ -91,14 +94,14 @@ async function saveProgress(
       updated_at = case when vms.state = found.state then vms.updated_at
         else clock_timestamp() end
     from found join held on held.id = found.id
-    where vms.id = found.id and vms.lease_owner = ${owner}
+    where vms.id = found.id and vms.lease_owner = found.lease
     returning vms.id`.execute(db);
   return new Set(rows.map(({ id }) => id));
 }
 
 async function releaseVm(
   tx: Database,
-  owner: string,
+  lease: string,
   vmId: string,
   { state, reason, attempt }: ReleaseResult,
 ): Promise<Vm | null> {
@@ -107,7 +110,7 @@ async function releaseVm(
     select from hosts where id = (select host_id from vms where id = ${vmId})
     for no key update`.execute(tx);
   const { rows } = await sql`
-    select from vms where id = ${vmId} and lease_owner = ${owner} for update`.execute(tx);
+    select from vms where id = ${vmId} and lease_owner = ${lease} for update`.execute(tx);
   if (rows.length === 0) return null;
   await sql`
     with gone as (

@@ -1,5 +1,5 @@
 /** The control plane: verbs and loops joined on one set of ports. */
-import { DomainError } from '../model/errors.js';
+import { DomainError, invariant } from '../model/errors.js';
 import { factsOf } from '../model/host.js';
 import { inventoryOf } from '../model/inventory.js';
 import type { Log } from '../model/ports.js';
@@ -26,13 +26,12 @@ export interface ControlPlane extends Control {
 
 export function createControlPlane(ports: Ports, settings: ControlSettings): ControlPlane {
   const ledgerLoop = new LedgerLoop(ports);
-  const scheduler = new Scheduler(ports, settings.scheduler, (reason) => {
-    ledgerLoop.disagree(reason);
+  const scheduler = new Scheduler(ports, settings.scheduler, (reason, epoch) => {
+    ledgerLoop.disagree(reason, epoch);
   });
   const lifecycle = new LifecycleLoop(
     { ports, scheduler, attemptsMax: settings.lifecycle.attemptsMax },
     settings.lifecycle,
-    settings.replicaId,
   );
   const health = new HealthLoop(
     ports,
@@ -88,7 +87,12 @@ export function createControlPlane(ports: Ports, settings: ControlSettings): Con
       });
       return host;
     },
-    rebuild: ({ dryRun }, log) => (dryRun ? compare(ports) : rebuild(ports, 'operator', log)),
+    async rebuild({ dryRun }, log) {
+      if (dryRun) return compare(ports);
+      const report = await rebuild(ports, () => Promise.resolve('operator'), log);
+      invariant(report !== null, 'an operator always has a reason');
+      return report;
+    },
     readiness: () => readiness(ports),
 
     async start() {

@@ -70,7 +70,11 @@ async function twin(ports: Ports, id: string, requestHash: string): Promise<Vm> 
     if (known !== null) return sameOrConflict(known, requestHash);
     await ports.clock.sleep(TWIN_PAUSE_MS);
   }
-  throw conflict(id);
+  throw new DomainError(
+    'create_in_progress',
+    `An earlier create of ${id} is still being settled; try again with the same id.`,
+    { retryAfterS: 5 },
+  );
 }
 
 const conflict = (id: string): DomainError =>

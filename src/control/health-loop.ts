@@ -16,11 +16,13 @@ import type { HealthSettings } from './settings.js';
 const LEASE = 'health';
 const HOSTS_PAGE = 100;
 
+/** Of a period. */
+const LEASE_SHARE = 0.9;
+
 type Target = AgentContact & Liveness;
 
 interface Polled {
   readonly poll: HostPoll;
-  readonly before: Liveness;
   readonly status: AgentStatus | null;
 }
 
@@ -93,8 +95,8 @@ export class HealthLoop {
   }
 
   async #runIfMine(): Promise<void> {
-    // Half a period longer than the pause between two runs, so that the holder keeps it.
-    const ttlMs = this.#settings.periodS * 1_500;
+    // Over before the next tick: when the holder has died, the next one is somebody else's.
+    const ttlMs = this.#settings.periodS * LEASE_SHARE * 1_000;
     if (await this.#ports.catalogue.acquireLease(LEASE, this.#replicaId, ttlMs)) {
       await this.runOnce();
     }
@@ -105,8 +107,9 @@ export class HealthLoop {
     const limit = pLimit(this.#settings.concurrencyMax);
     const polled = await Promise.all(targets.map((target) => limit(() => this.#poll(target))));
     const changed = await this.#ports.catalogue.saveHostPolls(polled.map(({ poll }) => poll));
-    await this.#pushHosts(changed);
+    // The catalogue first: Redis may be away, and then placement hears of it at the next run.
     await this.#takeOverVms(polled);
+    await this.#pushHosts(changed);
   }
 
   async #poll(target: Target): Promise<Polled> {
@@ -124,10 +127,10 @@ export class HealthLoop {
       log.info('host state', { hostId: target.hostId, from: target.state, to: after.state });
     }
     return {
-      before: target,
       status,
       poll: {
         hostId: target.hostId,
+        address: target.address,
         ...after,
         status:
           status === null
@@ -143,11 +146,11 @@ export class HealthLoop {
 
   async #takeOverVms(polled: readonly Polled[]): Promise<void> {
     let changed = 0;
-    for (const { poll, before, status } of polled) {
+    for (const { poll, status } of polled) {
       try {
         if (status !== null) {
           changed += await this.#ports.catalogue.reportVms(poll.hostId, status.vms);
-        } else if (poll.state === 'down' && before.state !== 'down') {
+        } else if (poll.state === 'down') {
           changed += await this.#ports.catalogue.loseVms(poll.hostId);
         }
       } catch (error) {

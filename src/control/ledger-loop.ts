@@ -1,7 +1,7 @@
 /**
- * Watches whether the ledger can be believed, and has it rebuilt when not: it is empty, of another
- * incarnation, behind what the catalogue has recorded (a Redis that lost writes), or the catalogue
- * has refused what it granted. Runs on every replica; a lease lets one of them rebuild.
+ * Watches whether the ledger can be believed, and has it rebuilt when not: it is empty, not the one
+ * that was agreed on, behind what the catalogue has recorded (a Redis that lost writes), or the
+ * catalogue has refused what it granted. Runs on every replica; a lease lets one of them rebuild.
  */
 import { hasCode } from '../model/errors.js';
 import type { Readiness } from './control.js';
@@ -17,7 +17,7 @@ const DISAGREEMENT_EVERY_MS = 5_000;
 export class LedgerLoop {
   readonly #ports: Ports;
   readonly #loop: Loop;
-  #disagreement: string | null = null;
+  #disagreement: Disagreement | null = null;
   #rebuiltAt = -Infinity;
 
   constructor(ports: Ports) {
@@ -43,9 +43,9 @@ export class LedgerLoop {
     return this.#loop.stop();
   }
 
-  /** The catalogue refused what the ledger granted: have the ledger rebuilt. */
-  disagree(reason: string): void {
-    this.#disagreement = reason;
+  /** The catalogue refused what the ledger granted: have the ledger of that epoch rebuilt. */
+  disagree(reason: string, epoch: number): void {
+    this.#disagreement = { reason, epoch };
     this.#loop.poke();
   }
 
@@ -56,11 +56,10 @@ export class LedgerLoop {
 
   /** Rebuilds if need be. @returns whether it did */
   async runOnce(): Promise<boolean> {
-    const reason = await this.#reasonToRebuild();
-    if (reason === null) return false;
+    if ((await this.#reasonToRebuild()) === null) return false;
     try {
-      await rebuild(this.#ports, reason, this.#ports.log);
-      this.#disagreement = null;
+      const report = await rebuild(this.#ports, () => this.#reasonToRebuild(), this.#ports.log);
+      if (report === null) return false;
       this.#rebuiltAt = this.#ports.clock.monotonic();
       return true;
     } catch (error) {
@@ -70,22 +69,39 @@ export class LedgerLoop {
   }
 
   async #reasonToRebuild(): Promise<string | null> {
-    const fault = await faultOf(this.#ports);
+    const { fault, epoch } = await faultOf(this.#ports);
     if (fault !== null) return fault;
+    // A ledger that was made since then is another one.
+    if (this.#disagreement !== null && this.#disagreement.epoch < epoch) this.#disagreement = null;
     const since = this.#ports.clock.monotonic() - this.#rebuiltAt;
-    return since >= DISAGREEMENT_EVERY_MS ? this.#disagreement : null;
+    return since >= DISAGREEMENT_EVERY_MS ? (this.#disagreement?.reason ?? null) : null;
   }
 }
 
-/** Why the ledger cannot be believed; null when it can. */
-async function faultOf({ catalogue, ledger }: Ports): Promise<string | null> {
+interface Disagreement {
+  readonly reason: string;
+  readonly epoch: number;
+}
+
+/** Why the ledger cannot be believed; `fault` is null when it can. */
+async function faultOf({
+  catalogue,
+  ledger,
+}: Ports): Promise<{ readonly fault: string | null; readonly epoch: number }> {
   // The catalogue is asked first: what it has recorded by then, the ledger must have seen.
-  const recorded = await catalogue.epoch();
+  const { epoch, incarnation, highWater } = await catalogue.epoch();
   const state = await ledger.state();
-  if (state.incarnation === null) return 'empty';
-  if (state.epoch !== recorded.epoch) return 'other_epoch';
-  if (state.seq < recorded.highWater) return 'lost_writes';
-  return null;
+  const fault =
+    state.incarnation === null
+      ? 'empty'
+      : state.epoch !== epoch
+        ? 'other_epoch'
+        : state.incarnation !== incarnation
+          ? 'not_agreed'
+          : state.seq < highWater
+            ? 'lost_writes'
+            : null;
+  return { fault, epoch };
 }
 
 /** The state of both stores, asked now. */
@@ -110,7 +126,7 @@ async function ledgerReadiness(
       await ports.ledger.state();
       return { state: 'ready', detail: 'Redis answers; not compared with the catalogue' };
     }
-    const fault = await faultOf(ports);
+    const { fault } = await faultOf(ports);
     return fault === null
       ? { state: 'ready', detail: null }
       : { state: 'rebuilding', detail: `the ledger is rebuilt from the catalogue: ${fault}` };

@@ -16,19 +16,15 @@ const HOST_BUSY_MS = 250;
 export class LifecycleLoop {
   readonly #context: StepContext;
   readonly #settings: LifecycleSettings;
-  readonly #owner: string;
   readonly #writer: ProgressWriter;
   readonly #loop: Loop;
   readonly #underWay = new Set<Promise<void>>();
-  /** VMs that a step of this replica is about. */
-  readonly #inHand = new Set<string>();
   readonly #perHost = new Map<string, number>();
 
-  constructor(context: StepContext, settings: LifecycleSettings, owner: string) {
+  constructor(context: StepContext, settings: LifecycleSettings) {
     this.#context = context;
     this.#settings = settings;
-    this.#owner = owner;
-    this.#writer = new ProgressWriter(context.ports.catalogue, owner);
+    this.#writer = new ProgressWriter(context.ports.catalogue);
     this.#loop = new Loop({
       clock: context.ports.clock,
       tickMs: settings.tickMs,
@@ -59,7 +55,7 @@ export class LifecycleLoop {
     const room = this.#settings.concurrencyMax - this.#underWay.size;
     if (room <= 0) return false;
     const items = await this.#context.ports.catalogue.takeWork(
-      this.#owner,
+      this.#context.ports.newId(),
       room,
       this.#settings.leaseMs,
     );
@@ -68,9 +64,6 @@ export class LifecycleLoop {
   }
 
   #begin(item: WorkItem): void {
-    // A step that outlived its lease: what it finds ends the new lease, so it must stay the only one.
-    if (this.#inHand.has(item.vm.id)) return;
-    this.#inHand.add(item.vm.id);
     const hostId = item.contact?.hostId ?? '';
     const busy = this.#perHost.get(hostId) ?? 0;
     const crowded = hostId !== '' && busy >= this.#settings.perHostMax;
@@ -82,7 +75,6 @@ export class LifecycleLoop {
       })
       .finally(() => {
         this.#underWay.delete(work);
-        this.#inHand.delete(item.vm.id);
         if (!crowded) this.#perHost.set(hostId, (this.#perHost.get(hostId) ?? 1) - 1);
         if (this.#perHost.get(hostId) === 0) this.#perHost.delete(hostId);
         this.poke();
@@ -90,9 +82,9 @@ export class LifecycleLoop {
     this.#underWay.add(work);
   }
 
-  async #postpone({ vm }: WorkItem): Promise<void> {
-    const { state, reason } = vm;
-    await this.#writer.save(vm.id, { state, reason, nextInMs: HOST_BUSY_MS });
+  async #postpone(item: WorkItem): Promise<void> {
+    const { state, reason } = item.vm;
+    await this.#writer.save(item, { state, reason, nextInMs: HOST_BUSY_MS, postponed: true });
     this.#pokeIn(HOST_BUSY_MS);
   }
 
@@ -105,18 +97,19 @@ export class LifecycleLoop {
     await this.#save(item, finding);
   }
 
-  async #save({ vm, contact }: WorkItem, finding: Finding): Promise<void> {
+  async #save(item: WorkItem, finding: Finding): Promise<void> {
+    const { vm, contact, lease } = item;
     const { catalogue, log } = this.#context.ports;
     if (finding.kind === 'progress') {
       const { progress } = finding;
       const { state, reason } = progress;
-      if ((await this.#writer.save(vm.id, progress)) && state !== vm.state) {
+      if ((await this.#writer.save(item, progress)) && state !== vm.state) {
         log.info('vm state', { vmId: vm.id, from: vm.state, to: state, reason });
       }
       if (progress.nextInMs !== null) this.#pokeIn(progress.nextInMs);
       return;
     }
-    const saved = await catalogue.releaseVm(this.#owner, vm.id, finding.result);
+    const saved = await catalogue.releaseVm(lease, vm.id, finding.result);
     if (saved === null) return;
     const { state, reason } = finding.result;
     log.info('vm released', { vmId: vm.id, hostId: contact?.hostId, to: state, reason });

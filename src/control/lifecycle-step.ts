@@ -53,42 +53,71 @@ const STEPS: Readonly<Record<Step, CarryOut>> = {
   remove,
 };
 
-async function placeAgain({ ports, scheduler }: StepContext, { vm }: WorkItem): Promise<Finding> {
+async function placeAgain(context: StepContext, item: WorkItem): Promise<Finding> {
+  const { ports, scheduler } = context;
+  const { vm } = item;
   const avoid = vm.attempts
     .filter(({ outcome }) => outcome === 'refused')
     .map(({ host }) => host.id);
   const result = await scheduler.submit({ kind: 'again', spec: vm, requestHash: '', avoid });
-  if (result.kind === 'nowhere') {
-    const detail =
-      avoid.length === 0
-        ? 'No host can take this VM.'
-        : `No other host can take this VM; ${avoid.length.toString()} refused it.`;
-    return released('failed', { code: 'no_feasible_host', detail });
+  switch (result.kind) {
+    case 'placed':
+      ports.log.info('vm placed again', { vmId: vm.id, hostId: result.vm.host?.id });
+      return progress('placed', { nextInMs: 0 });
+    case 'nowhere':
+      return released('failed', {
+        code: 'no_feasible_host',
+        detail:
+          avoid.length === 0
+            ? 'No host can take this VM.'
+            : `No other host can take this VM; ${avoid.length.toString()} refused it.`,
+      });
+    case 'taken':
+    case 'gone':
+      // An earlier booking of it is still on its way out.
+      return again(context, item, 'placed', vm.reason);
   }
-  ports.log.info('vm placed again', { vmId: vm.id, outcome: result.kind });
-  return progress('placed', { nextInMs: 0 });
 }
 
 async function create(context: StepContext, item: WorkItem): Promise<Finding> {
   const { vm } = item;
   const [contact, vmId, assignment] = addressOf(item);
-  const seen = await context.ports.agents.ensureVm(contact, {
-    vmId,
-    name: vm.name,
-    assignment,
-    resources: vm.resources,
-    image: vm.image,
-  });
-  context.ports.checkpoint('create:agent-answered');
+  const { agents, checkpoint } = context.ports;
+  let seen: AgentVm;
+  try {
+    seen = await agents.ensureVm(contact, {
+      vmId,
+      name: vm.name,
+      assignment,
+      resources: vm.resources,
+      image: vm.image,
+    });
+  } catch (error) {
+    if (vm.hasRun) throw error;
+    // Removed under this assignment, by us after it had failed there; or a newer one is known.
+    if (hasCode(error, 'stale_assignment')) return giveUp(context, item, vm.reason);
+    // Refused for what the order says: the next one would say the same.
+    if (hasCode(error, 'agent_refused') && error.extra.agentCode === 'invalid_request') {
+      return giveUp(context, item, { code: error.code, detail: error.message });
+    }
+    throw error;
+  }
+  checkpoint('create:agent-answered');
   if (seen.state !== 'failed' || vm.hasRun) return fromAgent(vm, seen);
-  // It never ran, so there is nothing on the host that anybody could miss.
-  const gone = await context.ports.agents.removeVm(contact, vmId, assignment);
+  return giveUp(context, item, seen.reason);
+}
+
+/** It never ran, so nothing on the host would be missed; but it must be gone before its booking. */
+async function giveUp(
+  { ports }: StepContext,
+  item: WorkItem,
+  reason: Reason | null,
+): Promise<Finding> {
+  const why = reason ?? { code: 'create_failed', detail: 'The host could not create it.' };
+  const gone = await ports.agents.removeVm(...addressOf(item));
   return gone
-    ? released(
-        'failed',
-        seen.reason ?? { code: 'create_failed', detail: 'The host could not create it.' },
-      )
-    : progress('creating', { reason: seen.reason, nextInMs: ASK_AGAIN_MS });
+    ? released('failed', why)
+    : progress('creating', { reason: why, nextInMs: ASK_AGAIN_MS });
 }
 
 async function remove({ ports }: StepContext, item: WorkItem): Promise<Finding> {
@@ -132,17 +161,17 @@ function fromAgent(vm: Vm, seen: AgentVm): Finding {
 }
 
 function afterFailure(
-  { ports, attemptsMax }: StepContext,
+  context: StepContext,
   item: WorkItem,
   step: Step,
   error: DomainError,
 ): Finding {
-  const { vm, tries } = item;
+  const { ports, attemptsMax } = context;
+  const { vm } = item;
   const reason: Reason = { code: error.code, detail: error.message };
   if (hasCode(error, 'claim_refused') && vm.host !== null) {
-    const host = vm.host;
     const attempt = {
-      host,
+      host: vm.host,
       at: new Date(ports.clock.now()),
       outcome: 'refused' as const,
       detail: error.message,
@@ -153,16 +182,23 @@ function afterFailure(
       result: { state: refusals < attemptsMax ? 'placed' : 'failed', reason, attempt },
     };
   }
-  if (hasCode(error, 'agent_refused') && step === 'create' && !vm.hasRun) {
-    return released('failed', reason);
-  }
-  // No answer is not a failure: whatever was asked may have happened, so the booking stays.
-  return progress(WHILE_UNSURE[step] ?? vm.state, {
+  // No answer is not a failure, and a refusal may come from a stranger at the host's old address:
+  // whatever was asked may have happened, so the booking stays.
+  return again(context, item, WHILE_UNSURE[step] ?? vm.state, reason);
+}
+
+/** To be tried again after a pause that grows with the tries. */
+const again = (
+  { ports }: StepContext,
+  { tries }: WorkItem,
+  state: VmState,
+  reason: Reason | null,
+): Finding =>
+  progress(state, {
     reason,
     nextInMs: fullJitterMs(tries, RETRY, ports.random()) + ASK_AGAIN_MS,
     failedTry: true,
   });
-}
 
 /** State to show while nobody knows whether the step has happened. */
 const WHILE_UNSURE: Readonly<Partial<Record<Step, VmState>>> = {

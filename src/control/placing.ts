@@ -27,6 +27,8 @@ export interface Pending {
   readonly request: PlaceRequest;
   readonly avoid: Set<string>;
   readonly deadline: number;
+  /** How often its booking met a rebuild. */
+  staleEpochs: number;
   resolve(result: PlaceResult): void;
   reject(error: unknown): void;
 }

@@ -2,10 +2,11 @@
  * Takes what steps found to the catalogue, gathered: while one write is under way, the findings that
  * come meanwhile wait for the next. Thousands of VMs in flight then cost few transactions.
  */
-import type { Catalogue, Progress } from '../model/ports.js';
+import type { Catalogue, Progress, WorkItem } from '../model/ports.js';
 
 interface Waiting {
   readonly vmId: string;
+  readonly lease: string;
   readonly progress: Progress;
   resolve(saved: boolean): void;
   reject(error: unknown): void;
@@ -16,19 +17,17 @@ const BATCH_MAX = 256;
 
 export class ProgressWriter {
   readonly #catalogue: Pick<Catalogue, 'saveProgress'>;
-  readonly #owner: string;
   readonly #waiting: Waiting[] = [];
   #writing = false;
 
-  constructor(catalogue: Pick<Catalogue, 'saveProgress'>, owner: string) {
+  constructor(catalogue: Pick<Catalogue, 'saveProgress'>) {
     this.#catalogue = catalogue;
-    this.#owner = owner;
   }
 
   /** @returns false when the VM's lease was lost, and nothing was written */
-  save(vmId: string, progress: Progress): Promise<boolean> {
+  save({ vm, lease }: WorkItem, progress: Progress): Promise<boolean> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ vmId, progress, resolve, reject });
+      this.#waiting.push({ vmId: vm.id, lease, progress, resolve, reject });
       if (!this.#writing) void this.#write();
     });
   }
@@ -38,7 +37,7 @@ export class ProgressWriter {
     while (this.#waiting.length > 0) {
       const batch = this.#waiting.splice(0, BATCH_MAX);
       try {
-        const saved = await this.#catalogue.saveProgress(this.#owner, batch);
+        const saved = await this.#catalogue.saveProgress(batch);
         for (const waiting of batch) waiting.resolve(saved.has(waiting.vmId));
       } catch (error) {
         for (const waiting of batch) waiting.reject(error);

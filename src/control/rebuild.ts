@@ -1,11 +1,14 @@
 /**
  * Rebuild: the ledger made anew from the catalogue, beside live traffic.
  *
- *   1. The catalogue begins a new epoch: bookings made under the old one can no longer be recorded.
+ *   1. The catalogue begins a new epoch: bookings made under the old one can no longer be recorded,
+ *      and no ledger is believed.
  *   2. One snapshot of hosts and allocations is read.
  *   3. The ledger is built beside the old one and swapped in by one script.
  *   4. What was released or changed between 2 and 3 is told to the new ledger. Whoever does it
  *      later tells the new ledger himself; doing it twice changes nothing.
+ *   5. The catalogue agrees on the new ledger's incarnation. Whoever dies before that leaves a
+ *      ledger that is not believed, and the next one begins again.
  */
 import { DomainError } from '../model/errors.js';
 import { factsOf, type Host } from '../model/host.js';
@@ -15,8 +18,9 @@ import type { RebuildReport } from './control.js';
 import type { Ports } from './ports.js';
 
 const LEASE = 'rebuild';
-/** Only spares work: two rebuilds at once are safe, the later epoch wins. */
+/** Only spares work: two rebuilds at once are safe, the later epoch wins. Renewed while at work. */
 const LEASE_MS = 10_000;
+const LEASE_RENEWAL_MS = 3_000;
 const LEASE_WAIT_MS = 12_000;
 const LEASE_PAUSE_MS = 100;
 
@@ -24,15 +28,36 @@ const LEASE_PAUSE_MS = 100;
 const CHUNK = 5_000;
 
 /**
- * @param reason why, for log and metrics
+ * @param reasonFor asked once it is this replica's turn: another may have done it meanwhile. Its
+ *   answer is for log and metrics; null means that nothing is to be done any more
+ * @returns null when nothing was to be done
  * @throws DomainError `ledger_rebuilding` when another replica is at it, `ledger_unavailable`,
  *   `catalogue_unavailable`
  */
-export async function rebuild(ports: Ports, reason: string, log: Log): Promise<RebuildReport> {
-  const { catalogue, clock, telemetry } = ports;
-  const started = clock.monotonic();
+export async function rebuild(
+  ports: Ports,
+  reasonFor: () => Promise<string | null>,
+  log: Log,
+): Promise<RebuildReport | null> {
   const holder = ports.newId();
   await takeLease(ports, holder);
+  const done = new AbortController();
+  const renewal = renewLease(ports, holder, done.signal);
+  try {
+    const reason = await reasonFor();
+    return reason === null ? null : await rebuildNow(ports, reason, log);
+  } finally {
+    done.abort();
+    await renewal;
+    await ports.catalogue.releaseLease(LEASE, holder).catch((error: unknown) => {
+      log.warn('the rebuild lease runs out by itself', { error });
+    });
+  }
+}
+
+async function rebuildNow(ports: Ports, reason: string, log: Log): Promise<RebuildReport> {
+  const { clock, telemetry } = ports;
+  const started = clock.monotonic();
   try {
     log.info('rebuild begins', { reason });
     const before = await ports.ledger.totals();
@@ -55,10 +80,6 @@ export async function rebuild(ports: Ports, reason: string, log: Log): Promise<R
   } catch (error) {
     telemetry.count('berth_rebuilds_total', { reason, outcome: 'failed' });
     throw error;
-  } finally {
-    await catalogue.releaseLease(LEASE, holder).catch((error: unknown) => {
-      log.warn('the rebuild lease runs out by itself', { error });
-    });
   }
 }
 
@@ -83,18 +104,21 @@ export async function compare(ports: Ports): Promise<RebuildReport> {
 /** @returns the state from which the new ledger was made */
 async function replaceLedger(ports: Ports): Promise<CatalogueSnapshot> {
   const { catalogue, ledger } = ports;
-  const epoch = await catalogue.nextEpoch();
+  // A catalogue that was restored from a backup is behind the ledger; its epochs go on after both.
+  const epoch = await catalogue.nextEpoch((await ledger.state()).epoch);
   const { highWater } = await catalogue.epoch();
   const snapshot = await catalogue.snapshot();
-  const swapped = await ledger.replace(epoch, highWater, snapshot);
-  if (!swapped) {
-    throw new DomainError('ledger_rebuilding', 'Another replica has just rebuilt the ledger.', {
-      retryAfterS: 1,
-    });
-  }
+  const incarnation = await ledger.replace(epoch, highWater, snapshot);
+  if (incarnation === null) throw overtaken();
   await tellWhatChanged(ports, snapshot);
+  if (!(await catalogue.agree(epoch, incarnation))) throw overtaken();
   return snapshot;
 }
+
+const overtaken = (): DomainError =>
+  new DomainError('ledger_rebuilding', 'Another replica has begun a later rebuild.', {
+    retryAfterS: 1,
+  });
 
 async function tellWhatChanged(ports: Ports, before: CatalogueSnapshot): Promise<void> {
   const { catalogue, ledger } = ports;
@@ -108,6 +132,16 @@ async function tellWhatChanged(ports: Ports, before: CatalogueSnapshot): Promise
   const { hosts } = await catalogue.snapshot();
   const changed = hosts.filter(({ id, revision }) => revisions.get(id) !== revision);
   if (changed.length > 0) await ledger.pushHosts(changed.map(factsOf));
+}
+
+async function renewLease(ports: Ports, holder: string, done: AbortSignal): Promise<void> {
+  for (;;) {
+    await ports.clock.sleep(LEASE_RENEWAL_MS, done);
+    if (done.aborted) return;
+    await ports.catalogue.acquireLease(LEASE, holder, LEASE_MS).catch((error: unknown) => {
+      ports.log.debug('the rebuild lease was not renewed', { error });
+    });
+  }
 }
 
 async function takeLease(ports: Ports, holder: string): Promise<void> {

@@ -2,6 +2,7 @@
  * Takes booked batches to the catalogue, outside the placement lock, and undoes in the ledger what
  * the catalogue refuses. The catalogue has the last word: from its "recorded" on, the VM exists.
  */
+import { DomainError } from '../model/errors.js';
 import { factsOf } from '../model/host.js';
 import type { LedgerBooking, RecordOutcome } from '../model/ports.js';
 import { recordItemOf, type Booked, type Pending } from './placing.js';
@@ -10,18 +11,21 @@ import type { Ports } from './ports.js';
 /** Batches on their way to the catalogue at once; it takes them one by one anyway. */
 const DEPTH_MAX = 2;
 
+/** Rebuilds that a request may meet before it is told to come back later. */
+const STALE_EPOCHS_MAX = 3;
+
 /** Pause before a batch that met a rebuild is placed anew, so that it does not spin. */
 const EPOCH_PAUSE_MS = 20;
 
 export class Recorder {
   readonly #ports: Ports;
-  readonly #onDisagreement: (reason: string) => void;
+  readonly #onDisagreement: (reason: string, epoch: number) => void;
   readonly #placeAgain: (pending: Pending) => void;
   readonly #underWay = new Set<Promise<void>>();
 
   constructor(
     ports: Ports,
-    onDisagreement: (reason: string) => void,
+    onDisagreement: (reason: string, epoch: number) => void,
     placeAgain: (pending: Pending) => void,
   ) {
     this.#ports = ports;
@@ -69,15 +73,27 @@ export class Recorder {
       telemetry.count('berth_catalogue_refusals_total', { kind: 'stale_epoch' }, batch.length);
       this.#undo(batch);
       await clock.sleep(EPOCH_PAUSE_MS);
-      for (const { pending } of batch) this.#placeAgain(pending);
+      for (const { pending } of batch) this.#afterStaleEpoch(pending);
       return;
     }
     this.#ports.checkpoint('create:recorded');
-    this.#settle(batch, reply.outcomes);
+    this.#settle(epoch, batch, reply.outcomes);
   }
 
-  #settle(batch: readonly Booked[], outcomes: readonly RecordOutcome[]): void {
-    const { ledger, log, telemetry } = this.#ports;
+  #afterStaleEpoch(pending: Pending): void {
+    pending.staleEpochs += 1;
+    if (pending.staleEpochs <= STALE_EPOCHS_MAX) this.#placeAgain(pending);
+    else {
+      pending.reject(
+        new DomainError('ledger_rebuilding', 'The ledger is being rebuilt; try again.', {
+          retryAfterS: 1,
+        }),
+      );
+    }
+  }
+
+  #settle(epoch: number, batch: readonly Booked[], outcomes: readonly RecordOutcome[]): void {
+    const { telemetry } = this.#ports;
     const recorded: (LedgerBooking & { readonly assignment: number })[] = [];
     const refused: Booked[] = [];
     batch.forEach((booked, index) => {
@@ -90,16 +106,31 @@ export class Recorder {
       }
       refused.push(booked);
       telemetry.count('berth_catalogue_refusals_total', { kind: outcome?.kind ?? 'none' });
-      this.#afterRefusal(booked, outcome?.kind ?? 'gone');
+      this.#afterRefusal(epoch, booked, outcome?.kind ?? 'gone');
     });
     if (refused.length > 0) this.#undo(refused);
     if (recorded.length === 0) return;
-    ledger.commit(recorded).catch((error: unknown) => {
-      log.debug('commit in the ledger is left to the lease loop', { error });
+    this.#commit(epoch, recorded).catch((error: unknown) => {
+      this.#ports.log.debug('commit in the ledger is left to the lease loop', { error });
     });
   }
 
+  async #commit(
+    epoch: number,
+    recorded: readonly (LedgerBooking & { readonly assignment: number })[],
+  ): Promise<void> {
+    const { catalogue, ledger } = this.#ports;
+    const missing = await ledger.commit(recorded);
+    if (missing.length === 0) return;
+    // Most likely deleted since. If the catalogue still has one, the ledger has lost it.
+    const ids = missing.map(({ bookingId }) => bookingId);
+    if ((await catalogue.recordedBookings(ids)).size > 0) {
+      this.#onDisagreement('lost_booking', epoch);
+    }
+  }
+
   #afterRefusal(
+    epoch: number,
     { pending, booking }: Booked,
     kind: Exclude<RecordOutcome['kind'], 'recorded'>,
   ): void {
@@ -109,7 +140,7 @@ export class Recorder {
         pending.resolve({ kind });
         return;
       case 'over_limit':
-        this.#onDisagreement('over_limit');
+        this.#onDisagreement('over_limit', epoch);
         break;
       case 'closed':
         this.#refresh(booking.hostId);

@@ -28,7 +28,11 @@ export class Scheduler {
   #stopping = false;
 
   /** @param onDisagreement called when the catalogue refuses what the ledger granted */
-  constructor(ports: Ports, settings: SchedulerSettings, onDisagreement: (reason: string) => void) {
+  constructor(
+    ports: Ports,
+    settings: SchedulerSettings,
+    onDisagreement: (reason: string, epoch: number) => void,
+  ) {
     this.#ports = ports;
     this.#settings = settings;
     this.#recorder = new Recorder(ports, onDisagreement, (pending) => {
@@ -59,6 +63,7 @@ export class Scheduler {
       this.#enqueue({
         request,
         avoid: new Set(request.avoid),
+        staleEpochs: 0,
         deadline: this.#ports.clock.monotonic() + this.#settings.deadlineMs,
         resolve,
         reject,
@@ -123,9 +128,7 @@ export class Scheduler {
     const { clock, telemetry } = this.#ports;
     const batch = this.#queue.splice(0, this.#settings.batchMax);
     telemetry.observe('berth_placement_batch_size', batch.length);
-    const booked: Booked[] = [];
     let open: Pending[] = batch;
-    let seq = 0;
     try {
       for (let round = 0; open.length > 0 && round < ROUNDS_MAX; round += 1) {
         await turn.catchUp();
@@ -137,8 +140,11 @@ export class Scheduler {
         telemetry.observe('berth_stage_seconds', (clock.monotonic() - started) / 1000, {
           stage: 'book',
         });
-        booked.push(...answer.booked);
-        seq = answer.seq;
+        // Under the epoch it was booked in: the next round may meet another ledger.
+        if (answer.booked.length > 0) {
+          this.#ports.checkpoint('create:booked');
+          this.#recorder.record(turn.epoch, answer.seq, answer.booked);
+        }
         open = answer.again;
       }
       const contended = new DomainError(
@@ -149,10 +155,6 @@ export class Scheduler {
       for (const pending of open) pending.reject(contended);
     } catch (error) {
       for (const pending of open) pending.reject(error);
-    }
-    if (booked.length > 0) {
-      this.#ports.checkpoint('create:booked');
-      this.#recorder.record(turn.epoch, seq, booked);
     }
   }
 

@@ -158,7 +158,7 @@ class RedisLedger implements Ledger<HostTable> {
 
   async commit(bookings: readonly (LedgerBooking & { readonly assignment: number })[]) {
     const { reserved, vm } = this.#keys;
-    await runScriptForEach(
+    const replies = await runScriptForEach(
       this.#redis.writes,
       'commit',
       bookings.map(({ bookingId, vmId, assignment }) => ({
@@ -166,6 +166,7 @@ class RedisLedger implements Ledger<HostTable> {
         args: { bookingId, vmId, assignment },
       })),
     );
+    return bookings.filter((_booking, index) => replies[index]?.code === 'UNKNOWN');
   }
 
   async release(bookings: readonly LedgerBooking[]): Promise<void> {
@@ -220,7 +221,7 @@ class RedisLedger implements Ledger<HostTable> {
     return new Map(ids.map((id, index) => [id, usedOfHash(hashes[index] ?? {})]));
   }
 
-  async replace(epoch: number, highWater: number, snapshot: CatalogueSnapshot): Promise<boolean> {
+  async replace(epoch: number, highWater: number, snapshot: CatalogueSnapshot) {
     const redis = connect(this.#options.url, {
       name: 'rebuild',
       commandTimeoutMs: REBUILD_TIMEOUT_MS,

@@ -28,17 +28,17 @@ export interface Replacement {
 }
 
 /**
- * @returns false when a ledger of this epoch or a later one is already there
+ * @returns the new incarnation; null when a ledger of this epoch or a later one is there
  * @throws DomainError `ledger_rebuilding` when Redis lost what was staged, `ledger_unavailable`
  */
 export async function replaceLedger(
   redis: Redis,
   keys: LedgerKeys,
   replacement: Replacement,
-): Promise<boolean> {
+): Promise<string | null> {
   const { epoch } = replacement;
   const present = await answered(redis.hget(keys.meta, 'epoch'));
-  if (present !== null && Number(present) >= epoch) return false;
+  if (present !== null && Number(present) >= epoch) return null;
 
   const nowMs = await redisTimeMs(redis);
   await dropLeftovers(redis, keys, epoch, nowMs);
@@ -88,13 +88,14 @@ async function swap(
   keys: LedgerKeys,
   staged: LedgerKeys,
   { epoch, highWater, snapshot, logLengthMax }: Replacement,
-): Promise<boolean> {
+): Promise<string | null> {
   const { meta, log, reserved, hosts, vms } = keys;
+  const incarnation = randomUUID();
   const reply = await runScript(redis, 'rebuild-swap', {
     keys: { meta, log, reserved, hosts, vms, stagedHosts: staged.hosts, stagedVms: staged.vms },
     args: {
       epoch,
-      incarnation: randomUUID(),
+      incarnation,
       highWater,
       hostCount: snapshot.hosts.length,
       vmCount: snapshot.allocations.length,
@@ -108,7 +109,7 @@ async function swap(
     },
   });
   if (reply.code === 'INCOMPLETE') throw rebuilding('Redis lost a part of the new ledger');
-  return reply.code === 'SWAPPED';
+  return reply.code === 'SWAPPED' ? incarnation : null;
 }
 
 /** Stagings of earlier epochs can no longer be swapped in; old ones have lost their process. */

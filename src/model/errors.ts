@@ -9,6 +9,7 @@ export const ERROR_CODES = {
   unauthenticated: { status: 401, title: 'A valid bearer token is required' },
   not_found: { status: 404, title: 'There is no such thing' },
   method_not_allowed: { status: 405, title: 'This method is not allowed here' },
+  request_timeout: { status: 408, title: 'The request took too long to arrive' },
   no_feasible_host: { status: 409, title: 'No host can take this VM' },
   id_conflict: { status: 409, title: 'This id is already taken' },
   name_conflict: { status: 409, title: 'This name is already taken' },
@@ -18,12 +19,17 @@ export const ERROR_CODES = {
   body_too_large: { status: 413, title: 'The body is too large' },
   unsupported_media_type: { status: 415, title: 'The body must be application/json' },
   overloaded: { status: 429, title: 'Too many requests are waiting' },
+  headers_too_large: { status: 431, title: 'The headers are too large' },
   internal_error: { status: 500, title: 'Something broke inside Berth' },
   agent_unreachable: { status: 502, title: 'The host agent did not answer' },
   agent_refused: { status: 502, title: 'The host agent refused' },
   ledger_rebuilding: { status: 503, title: 'The ledger is being rebuilt' },
   ledger_unavailable: { status: 503, title: 'The ledger does not answer' },
   catalogue_unavailable: { status: 503, title: 'The catalogue does not answer' },
+  create_in_progress: {
+    status: 503,
+    title: 'An earlier create with this id is still being settled',
+  },
   shutting_down: { status: 503, title: 'This replica is stopping' },
 } as const satisfies Record<string, { status: number; title: string }>;
 

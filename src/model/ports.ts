@@ -130,8 +130,13 @@ export interface Ledger<Fleet> {
   openTurn(): Promise<PlacementTurn<Fleet>>;
   /** The mirror, caught up, without the lock: for explanations and lists. */
   view(): Promise<Fleet>;
-  /** Marks bookings as recorded, so that their lease no longer runs. Unknown ones are ignored. */
-  commit(bookings: readonly (LedgerBooking & { readonly assignment: number })[]): Promise<void>;
+  /**
+   * Marks bookings as recorded, so that their lease no longer runs.
+   * @returns those that the ledger does not have (any more)
+   */
+  commit(
+    bookings: readonly (LedgerBooking & { readonly assignment: number })[],
+  ): Promise<readonly LedgerBooking[]>;
   /** Gives bookings back. One that is gone or was replaced by a later one changes nothing. */
   release(bookings: readonly LedgerBooking[]): Promise<void>;
   /** Shows placement what changed about hosts. An older revision never replaces a newer. */
@@ -143,9 +148,9 @@ export interface Ledger<Fleet> {
   /**
    * Builds a new ledger beside the present one and swaps it in with one script.
    * @param highWater highest `seq` that the catalogue has recorded; the new ledger goes on after it
-   * @returns false when a ledger of this epoch or a later one is already there
+   * @returns the new ledger's incarnation; null when one of this epoch or a later one is there
    */
-  replace(epoch: number, highWater: number, snapshot: CatalogueSnapshot): Promise<boolean>;
+  replace(epoch: number, highWater: number, snapshot: CatalogueSnapshot): Promise<string | null>;
   close(): Promise<void>;
 }
 
@@ -189,8 +194,20 @@ export interface AgentContact {
   readonly credential: string;
 }
 
-/** A VM that needs a step, leased to one replica. */
+/** What ledger and catalogue have agreed on. */
+export interface Agreement {
+  /** The epoch from which the ledger must have been built. */
+  readonly epoch: number;
+  /** The ledger that the last finished rebuild made; null while one is under way. */
+  readonly incarnation: string | null;
+  /** The highest `seq` of a recorded booking. */
+  readonly highWater: number;
+}
+
+/** A VM that needs a step, leased to whoever took it. */
 export interface WorkItem {
+  /** Names this taking of the VM and no other. */
+  readonly lease: string;
   readonly vm: Vm;
   /** null when the VM has no host. */
   readonly contact: AgentContact | null;
@@ -210,6 +227,8 @@ export interface Progress {
   readonly nextInMs: number | null;
   /** Whether this try failed. */
   readonly failedTry?: boolean;
+  /** Nothing was tried: the count of failed tries stays as it is. */
+  readonly postponed?: boolean;
 }
 
 /** How a VM that loses its booking goes on. */
@@ -235,6 +254,8 @@ export interface JoinRequest {
 /** What one poll of a host found; written in one statement for all hosts. */
 export interface HostPoll {
   readonly hostId: string;
+  /** Where it was asked. If the host has joined from elsewhere meanwhile, this says nothing of it. */
+  readonly address: string;
   readonly state: HostState;
   readonly missedPolls: number;
   /** null when the host did not answer. */
@@ -270,10 +291,16 @@ export interface Catalogue {
   close(): Promise<void>;
 
   // Agreement with the ledger.
-  /** The epoch from which the ledger must have been built, and the highest `seq` recorded. */
-  epoch(): Promise<{ readonly epoch: number; readonly highWater: number }>;
-  /** Begins a rebuild: from now on records that were booked under an older epoch are refused. */
-  nextEpoch(): Promise<number>;
+  /** What the ledger must be to be believed. */
+  epoch(): Promise<Agreement>;
+  /**
+   * Begins a rebuild: from now on records that were booked under an older epoch are refused, and no
+   * ledger is believed until one is agreed on.
+   * @param above the ledger's present epoch; the new one is higher than both
+   */
+  nextEpoch(above: number): Promise<number>;
+  /** Ends a rebuild: this incarnation is the ledger. @returns false when a later one has begun */
+  agree(epoch: number, incarnation: string): Promise<boolean>;
   /** Hosts and allocations as of one instant. */
   snapshot(): Promise<CatalogueSnapshot>;
   /** Which of these bookings are recorded, with their assignment. */
@@ -301,22 +328,28 @@ export interface Catalogue {
    * @throws DomainError `state_conflict` when it is being deleted or has failed
    */
   want(id: string, desired: DesiredState): Promise<Vm | null>;
-  /** Leases due VMs to `owner`; those of hosts that are down are left alone. */
-  takeWork(owner: string, limit: number, leaseMs: number): Promise<readonly WorkItem[]>;
+  /**
+   * Leases due VMs; those of hosts that are down are left alone.
+   * @param lease a fresh name: what was taken under an older one can no longer be written
+   */
+  takeWork(lease: string, limit: number, leaseMs: number): Promise<readonly WorkItem[]>;
   /**
    * Saves what steps found, many in one statement, and ends their leases.
    * @returns the ids that were saved; for the others the lease was lost, and nothing was written
    */
   saveProgress(
-    owner: string,
-    found: readonly { readonly vmId: string; readonly progress: Progress }[],
+    found: readonly {
+      readonly vmId: string;
+      readonly lease: string;
+      readonly progress: Progress;
+    }[],
   ): Promise<ReadonlySet<string>>;
   /**
    * Erases a VM's allocation and ends the lease, in one transaction that also notes the release for
    * the ledger. A second call changes nothing.
    * @returns the VM; null when the lease was lost, and nothing was written
    */
-  releaseVm(owner: string, vmId: string, result: ReleaseResult): Promise<Vm | null>;
+  releaseVm(lease: string, vmId: string, result: ReleaseResult): Promise<Vm | null>;
   /** Removes rows of VMs that were deleted longer ago than this. @returns how many */
   purgeDeleted(olderThanMs: number): Promise<number>;
 

@@ -17,19 +17,14 @@ const SECRET_FIELD = /authorization|credential|password|secret|token/i;
 const REDACTED = '***';
 const DEPTH_MAX = 6;
 
+/** Classes of failures that are part of the work; told by name, for this room knows no other. */
+const EXPECTED_NAMES: ReadonlySet<string> = new Set(['DomainError']);
+
 /** A copy that can be printed: secrets starred, errors spelt out, cycles and depths cut. */
 export function printable(value: unknown, depth = 0): unknown {
-  if (value instanceof Error) {
-    return {
-      name: value.name,
-      message: maskUrls(value.message),
-      ...('code' in value ? { code: value.code } : {}),
-      ...('internal' in value ? { internal: value.internal } : {}),
-      stack: maskUrls(value.stack ?? ''),
-      ...(value.cause === undefined ? {} : { cause: printable(value.cause, depth + 1) }),
-    };
-  }
+  if (value instanceof Error) return printableError(value, depth);
   if (typeof value === 'string') return maskUrls(value);
+  if (typeof value === 'bigint') return value.toString();
   if (typeof value !== 'object' || value === null || value instanceof Date) return value;
   if (depth >= DEPTH_MAX) return '…';
   if (Array.isArray(value)) return value.map((item) => printable(item, depth + 1));
@@ -40,6 +35,35 @@ export function printable(value: unknown, depth = 0): unknown {
     ]),
   );
 }
+
+/** An expected failure is told in short: where it was thrown helps nobody. */
+function printableError(error: Error, depth: number): unknown {
+  const { cause } = error;
+  const isExpected = EXPECTED_NAMES.has(error.name) || isSystemError(error);
+  const told = {
+    name: error.name,
+    message: maskUrls(error.message),
+    ...('code' in error ? { code: error.code } : {}),
+    ...('internal' in error ? { internal: printable(error.internal, depth + 1) } : {}),
+  };
+  if (!isExpected) {
+    return {
+      ...told,
+      stack: maskUrls(error.stack ?? ''),
+      ...(cause === undefined ? {} : { cause: printable(cause, depth + 1) }),
+    };
+  }
+  if (cause === undefined) return told;
+  return { ...told, cause: cause instanceof Error ? shortly(cause) : printable(cause, depth + 1) };
+}
+
+const shortly = (error: Error) => ({
+  ...('code' in error ? { code: error.code } : {}),
+  message: maskUrls(error.message),
+});
+
+/** A connection that could not be made: its stack shows nothing but Node itself. */
+const isSystemError = (error: Error): boolean => 'syscall' in error && error.syscall === 'connect';
 
 /** Stars the password of every URL in a text. */
 function maskUrls(text: string): string {
@@ -62,7 +86,11 @@ export function createLogger(options: {
   readonly pretty: boolean;
   readonly stream?: NodeJS.WritableStream;
 }): Logger {
-  const { combine, timestamp, json, colorize, printf } = winston.format;
+  const { combine, timestamp, colorize, printf } = winston.format;
+  // What people look for first comes first.
+  const json = printf(({ timestamp: time, level, message, ...fields }) =>
+    JSON.stringify({ timestamp: time, level, message, ...fields }),
+  );
   const pretty = printf(({ timestamp: time, level, message, ...fields }) => {
     const rest = Object.entries(fields)
       .map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
@@ -73,7 +101,7 @@ export function createLogger(options: {
     level: options.level,
     format: options.pretty
       ? combine(redact(), timestamp({ format: 'HH:mm:ss.SSS' }), colorize(), pretty)
-      : combine(redact(), timestamp(), json()),
+      : combine(redact(), timestamp(), json),
     transports: [new winston.transports.Stream({ stream: options.stream ?? process.stderr })],
   });
 }

@@ -6,13 +6,19 @@ import { type z } from 'zod';
 import type { FieldError } from '../model/errors.js';
 
 /** The name under which the document as a whole is reported. */
-const WHOLE_BODY = '(body)';
+export const WHOLE_BODY = '(body)';
+
+/** What is said of a name that means nothing here. */
+export const UNKNOWN_FIELD = 'is not known here; remove it';
 
 /** More would only bury the first ones. */
 const ERRORS_MAX = 50;
 
 /** Keys come from the caller, so their length is not ours. */
 const FIELD_LENGTH_MAX = 200;
+
+/** What is said of a member that is not there but must be. */
+export const REQUIRED = 'is required';
 
 type Issue = z.core.$ZodIssue;
 type Path = readonly PropertyKey[];
@@ -36,7 +42,7 @@ function errorsOf(issue: Issue, parent: Path): FieldError[] {
     case 'unrecognized_keys':
       return issue.keys.map((key) => ({
         field: fieldOf([...path, key]),
-        message: 'is not known here; remove it',
+        message: UNKNOWN_FIELD,
       }));
     case 'invalid_key':
       return issue.issues.map((inner) => ({
@@ -63,7 +69,8 @@ function unionErrors(
   return [{ field: fieldOf(path), message }];
 }
 
-function fieldOf(path: Path): string {
+/** A path as callers read it, such as `resources.cpu`. */
+export function fieldOf(path: Path): string {
   const field = path.map(String).join('.');
   return field === '' ? WHOLE_BODY : field.slice(0, FIELD_LENGTH_MAX);
 }
@@ -71,10 +78,14 @@ function fieldOf(path: Path): string {
 /** How zod's own messages begin; all others are ours. */
 const FOREIGN_MESSAGE = /^(Invalid|Too small|Too big)\b/;
 
+/** zod tells what is missing from what is of a wrong type only in its words. */
+const MISSING_MESSAGE = /received undefined$/;
+
 function messageOf(issue: Issue): string {
   if (!FOREIGN_MESSAGE.test(issue.message)) return issue.message;
   switch (issue.code) {
     case 'invalid_type':
+      if (MISSING_MESSAGE.test(issue.message)) return REQUIRED;
       return `must be ${TYPE_NAMES[issue.expected] ?? `of type ${issue.expected}`}`;
     case 'too_small':
       return boundMessage('at least', issue.minimum, issue.origin);

@@ -10,6 +10,7 @@ import {
 } from '../model/ids.js';
 import { PATH_LENGTH_MAX, PATH_PATTERN } from '../model/path.js';
 import { AMOUNT_MAX } from '../model/resources.js';
+import { REQUIRED } from './field-errors.js';
 
 export const idSchema = z
   .string()
@@ -43,10 +44,31 @@ export const RESOURCE_CLASS_RULE =
 
 export const resourceClassSchema = z.string().regex(RESOURCE_CLASS_PATTERN, RESOURCE_CLASS_RULE);
 
-export const amountSchema = z
-  .int('must be a whole number')
-  .min(0, 'must not be negative')
-  .max(AMOUNT_MAX);
+/** A message of our own for whatever is wrong, but for what is missing altogether. */
+export const orRequired =
+  (message: string) =>
+  ({ input }: { readonly input?: unknown }): string =>
+    input === undefined ? REQUIRED : message;
+
+/** zod asks here about what is missing, what is no whole number, and what is beyond exact ones. */
+const wholeAmount = (least: number, tooSmall: string) =>
+  z
+    .int({
+      error: ({ code, input }) => {
+        if (code === 'too_big') return TOO_LARGE;
+        if (code === 'too_small') return tooSmall;
+        return orRequired('must be a whole number')({ input });
+      },
+    })
+    .min(least, tooSmall)
+    .max(AMOUNT_MAX, TOO_LARGE);
+
+const TOO_LARGE = `must be at most ${AMOUNT_MAX.toString()}`;
+
+export const amountSchema = wholeAmount(0, 'must not be negative');
+
+/** An amount that must not be nothing. */
+export const positiveAmountSchema = wholeAmount(1, 'must be at least 1');
 
 /** Most classes in one request: far more than any host has. */
 export const CLASSES_MAX = 32;

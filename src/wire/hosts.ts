@@ -6,6 +6,7 @@ import {
   idSchema,
   labelsSchema,
   nameSchema,
+  orRequired,
   pageOf,
   resourceClassSchema,
   timestampSchema,
@@ -25,7 +26,7 @@ export const joinHostSchema = z
     id: idSchema,
     name: nameSchema,
     address: z
-      .url({ protocol: /^https?$/, error: 'must be an http or https URL' })
+      .url({ protocol: /^https?$/, error: orRequired('must be an http or https URL') })
       .max(255)
       .refine(isBaseUrl, 'must be a bare http or https address, such as "http://10.0.0.7:8081"')
       .meta({ example: 'http://127.0.0.1:8081' }),

@@ -14,6 +14,7 @@ import {
   pageOf,
   pageQuerySchema,
   pathSchema,
+  positiveAmountSchema,
   reasonSchema,
   RESOURCE_CLASS_RULE,
   resourcesSchema,
@@ -21,17 +22,15 @@ import {
   zoneSchema,
 } from './fields.js';
 
-const atLeastOne = amountSchema.min(1, 'must be at least 1');
-
 /**
  * What a VM asks for: the ranked classes always, others where wanted. Not an intersection with
  * `resourcesSchema`: zod would drop what only one side refuses.
  */
 export const requestedResourcesSchema = z
   .object(
-    Object.fromEntries(RANKED_CLASSES.map((name) => [name, atLeastOne])) as Record<
+    Object.fromEntries(RANKED_CLASSES.map((name) => [name, positiveAmountSchema])) as Record<
       (typeof RANKED_CLASSES)[number],
-      typeof atLeastOne
+      typeof positiveAmountSchema
     >,
   )
   .catchall(amountSchema)
@@ -80,11 +79,26 @@ export const createVmSchema = z
   .meta({ id: 'CreateVm' });
 export type CreateVmBody = z.infer<typeof createVmSchema>;
 
-export const createVmQuerySchema = z.strictObject({
-  wait: z.enum(['running']).optional(),
-  /** How long `wait` may hold the answer, in seconds. */
-  timeout: z.coerce.number().int().min(1).max(300).default(60),
-});
+/** How long `wait` holds the answer when nobody says, in seconds. */
+export const WAIT_TIMEOUT_S = 60;
+
+export const createVmQuerySchema = z
+  .strictObject({
+    wait: z.enum(['running']).optional(),
+    timeout: z.coerce
+      .number()
+      .int()
+      .min(1)
+      .max(300)
+      .optional()
+      .meta({
+        description: `How long \`wait\` may hold the answer, in seconds; ${WAIT_TIMEOUT_S.toString()} when absent`,
+      }),
+  })
+  .refine(({ wait, timeout }) => wait !== undefined || timeout === undefined, {
+    path: ['timeout'],
+    message: 'means something only with wait=running',
+  });
 
 export const attemptSchema = z.strictObject({
   host: hostRefSchema,
@@ -122,5 +136,6 @@ export type VmPageBody = z.infer<typeof vmPageSchema>;
 export const vmListQuerySchema = pageQuerySchema.extend({
   host: hostNameOrId.optional(),
   path: pathSchema.optional(),
-  state: z.enum(VM_STATES).optional(),
+  // What is deleted is no longer found.
+  state: z.enum(VM_STATES).exclude(['deleted']).optional(),
 });

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
+import { z } from 'zod';
 import { capacityPolicyOf, settingsSchema } from '../../src/bin/config-schema.js';
 import { OTHER_VARIABLES, VARIABLES } from '../../src/bin/config-variables.js';
 import {
@@ -39,6 +40,15 @@ function problemsOf(options: { file?: string; env?: Environment }): readonly Con
 const valueAt = (tree: unknown, key: string): unknown =>
   key.split('.').reduce<unknown>((at, step) => (at as Record<string, unknown>)[step], tree);
 
+/** Keys of a JSON schema that hold no others. */
+function keysOf(schema: unknown, above = ''): readonly string[] {
+  const { properties } = schema as { readonly properties?: Readonly<Record<string, unknown>> };
+  if (properties === undefined) return [above];
+  return Object.entries(properties).flatMap(([key, below]) =>
+    keysOf(below, above === '' ? key : `${above}.${key}`),
+  );
+}
+
 describe('who wins', () => {
   it('takes the environment before the file and the file before the default', () => {
     const file = fileWith('server: { port: 1001 }\ncpu_overcommit: 2.5\n');
@@ -70,6 +80,16 @@ describe('who wins', () => {
   ])('makes the capacity policy from %s=%s', (name, value, overcommit, reserve) => {
     const config = loadConfig({ env: { [name]: value } });
     expect(capacityPolicyOf(config)).toEqual({ overcommit, reserve });
+  });
+
+  it.each([
+    ['PLACEMENT_QUEUE_MAX', 'placement.queueMax', 7],
+    ['PLACEMENT_WEIGHT_CPU', 'placement.weights.cpu', 2.5],
+    ['HEALTH_DEADLINE_MS', 'health.deadlineMs', 300],
+    ['LEDGER_LOCK_LEASE_MS', 'ledger.lockLeaseMs', 900],
+    ['SHUTDOWN_LIMIT_MS', 'shutdown.limitMs', 400],
+  ])('sets with %s the key %s', (name, key, value) => {
+    expect(valueAt(loadConfig({ env: { [name]: value.toString() } }), key)).toBe(value);
   });
 
   it('keeps a text of digits a text', () => {
@@ -229,6 +249,14 @@ describe('what is shipped', () => {
     expect(bare).toEqual([]);
     const named = VARIABLES.filter(({ environmentOnly }) => environmentOnly !== true);
     expect(named.filter(({ name }) => !shipped.includes(`[${name}]`))).toEqual([]);
+  });
+
+  it('has one variable for every key of the schema', () => {
+    const schema = z.toJSONSchema(settingsSchema, { io: 'input', unrepresentable: 'any' });
+    const keys = keysOf(schema);
+    expect(keys).toEqual(expect.arrayContaining(['server.port', 'redis.url', 'agent.name']));
+    expect(VARIABLES.map(({ key }) => key).sort()).toEqual([...keys].sort());
+    expect(new Set(VARIABLES.map(({ name }) => name)).size).toBe(VARIABLES.length);
   });
 
   it('lists every variable with its default in .env.example', () => {

@@ -34,12 +34,15 @@ export const inventoryWith = (totals: Resources): Inventory =>
 export const LARGE: Resources = { cpu: 100_000, memory: 100_000, disk: 100_000 };
 export const ONE: Resources = { cpu: 1, memory: 1, disk: 1 };
 
+/** Where a host's agent is, unless a test says otherwise. */
+export const addressOf = (hostId: string): string => `http://${hostId}:1`;
+
 export function joinRequest(changes: Partial<JoinRequest> = {}): JoinRequest {
   const id = fresh('host');
   return {
     id,
     name: `${id}-name`,
-    address: `http://${id}:1`,
+    address: addressOf(id),
     credential: `credential of ${id}`,
     zone: 'a',
     labels: { disk: 'ssd' },
@@ -52,6 +55,7 @@ export function joinRequest(changes: Partial<JoinRequest> = {}): JoinRequest {
 
 export const answeredPoll = (host: Pick<Host, 'id' | 'inventory'>): HostPoll => ({
   hostId: host.id,
+  address: addressOf(host.id),
   state: 'up',
   missedPolls: 0,
   status: { inventory: host.inventory, version: '1', bootId: 'boot-1' },
@@ -61,7 +65,7 @@ export const missedPoll = (
   hostId: string,
   state: HostPoll['state'],
   missedPolls: number,
-): HostPoll => ({ hostId, state, missedPolls, status: null });
+): HostPoll => ({ hostId, address: addressOf(hostId), state, missedPolls, status: null });
 
 /** A host that has joined and answered. */
 export async function upHost(catalogue: Catalogue, totals: Resources = LARGE): Promise<Host> {
@@ -185,6 +189,6 @@ export async function saveOne(
   vmId: string,
   progress: Progress,
 ): Promise<Vm | null> {
-  const saved = await catalogue.saveProgress(owner, [{ vmId, progress }]);
+  const saved = await catalogue.saveProgress([{ vmId, lease: owner, progress }]);
   return saved.has(vmId) ? catalogue.vm(vmId) : null;
 }

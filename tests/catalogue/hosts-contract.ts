@@ -176,6 +176,15 @@ export function describeHosts(subject: Subject): void {
       expect((await hostNow(subject(), b.id)).revision).toBe(b.revision + 1);
     });
 
+    it('say nothing of a host that has joined from elsewhere since it was asked', async () => {
+      const host = await upHost(subject());
+      const stale = missedPoll(host.id, 'down', 3);
+      await subject().saveHostPolls([{ ...stale, address: 'http://127.0.0.1:2' }]);
+      expect(await hostNow(subject(), host.id)).toMatchObject({ state: 'up', missedPolls: 0 });
+      await subject().saveHostPolls([stale]);
+      expect(await hostNow(subject(), host.id)).toMatchObject({ state: 'down' });
+    });
+
     it('that are missed leave what is known, and when it was seen', async () => {
       const host = await upHost(subject());
       await subject().saveHostPolls([missedPoll(host.id, 'suspect', 1)]);

@@ -119,6 +119,7 @@ export function describeRecord(subject: Subject): void {
       await subject().saveHostPolls([
         {
           hostId: host.id,
+          address: host.address,
           state: 'up',
           missedPolls: 0,
           status: {
@@ -146,11 +147,22 @@ export function describeRecord(subject: Subject): void {
       await expectBalanced(subject(), [host.id]);
     });
 
+    it('believes no ledger between the beginning and the end of a rebuild', async () => {
+      const epoch = await subject().nextEpoch(0);
+      expect(await subject().epoch()).toMatchObject({ epoch, incarnation: null });
+      expect(await subject().agree(epoch, 'new')).toBe(true);
+      expect(await subject().epoch()).toMatchObject({ epoch, incarnation: 'new' });
+      const later = await subject().nextEpoch(epoch + 100);
+      expect(later).toBe(epoch + 101);
+      expect(await subject().agree(epoch, 'late')).toBe(false);
+      expect(await subject().epoch()).toMatchObject({ epoch: later, incarnation: null });
+    });
+
     it('records nothing under an epoch that is over', async () => {
       const host = await upHost(subject());
       const item = itemFor(host);
       const { epoch } = await subject().epoch();
-      expect(await subject().nextEpoch()).toBe(epoch + 1);
+      expect(await subject().nextEpoch(0)).toBe(epoch + 1);
       expect(await subject().record(epoch, 1, [item])).toEqual({ kind: 'stale_epoch' });
       expect(await subject().vm(item.spec.id)).toBeNull();
       expect((await hostNow(subject(), host.id)).allocated).toEqual({});
@@ -162,7 +174,7 @@ export function describeRecord(subject: Subject): void {
       const { epoch, highWater } = await subject().epoch();
       await subject().record(epoch, highWater + 7, [itemFor(host)]);
       await subject().record(epoch, highWater + 5, [itemFor(host)]);
-      expect(await subject().epoch()).toEqual({ epoch, highWater: highWater + 7 });
+      expect(await subject().epoch()).toMatchObject({ epoch, highWater: highWater + 7 });
     });
 
     it('answers an empty batch, and still looks at the epoch', async () => {

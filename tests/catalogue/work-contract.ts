@@ -33,10 +33,34 @@ export function describeWork(subject: Subject): void {
       const vm = await placedVm(subject(), host);
       const { address } = await hostNow(subject(), host.id);
       expect(await take(subject(), 'me', vm.id)).toEqual({
+        lease: 'me',
         vm,
         contact: { hostId: host.id, address, credential: `credential of ${host.id}` },
         tries: 0,
       });
+    });
+
+    it('that was taken again can no longer be written under the older lease', async () => {
+      const vm = await placedVm(subject(), await upHost(subject()));
+      await subject().takeWork('first', 100, 1);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      expect(await take(subject(), 'second', vm.id)).not.toBeNull();
+      expect(await saveOne(subject(), 'first', vm.id, found())).toBeNull();
+      const failed = { state: 'failed' as const, reason: null };
+      expect(await subject().releaseVm('first', vm.id, failed)).toBeNull();
+      expect(await subject().vm(vm.id)).toMatchObject({ state: 'placed', host: vm.host });
+    });
+
+    it('keeps its count of tries while it is only postponed', async () => {
+      const vm = await placedVm(subject(), await upHost(subject()));
+      const next = async (progress: Partial<Progress>) => {
+        await saveOne(subject(), 'me', vm.id, found({ nextInMs: 0, ...progress }));
+        return (await take(subject(), 'me', vm.id))?.tries;
+      };
+      await take(subject(), 'me', vm.id);
+      expect(await next({ state: 'creating', failedTry: true })).toBe(1);
+      expect(await next({ state: 'creating', postponed: true })).toBe(1);
+      expect(await next({ state: 'creating' })).toBe(0);
     });
 
     it('never has two owners, however many ask at once', async () => {
@@ -130,11 +154,11 @@ export function describeWork(subject: Subject): void {
       await take(subject(), 'me', mine.id);
       await saveOne(subject(), 'me', lost.id, found({ state: 'creating', nextInMs: 0 }));
       await takeAll(subject(), 'somebody else');
-      const saved = await subject().saveProgress('me', [
-        { vmId: lost.id, progress: found({ state: 'stopped' }) },
-        { vmId: 'no-such-vm', progress: found() },
-        { vmId: other.id, progress: found({ nextInMs: 0 }) },
-        { vmId: mine.id, progress: found() },
+      const saved = await subject().saveProgress([
+        { vmId: lost.id, lease: 'me', progress: found({ state: 'stopped' }) },
+        { vmId: 'no-such-vm', lease: 'me', progress: found() },
+        { vmId: other.id, lease: 'me', progress: found({ nextInMs: 0 }) },
+        { vmId: mine.id, lease: 'me', progress: found() },
       ]);
       expect([...saved].toSorted()).toEqual([mine.id, other.id].toSorted());
       expect(await subject().vm(lost.id)).toMatchObject({ state: 'creating' });
@@ -142,7 +166,7 @@ export function describeWork(subject: Subject): void {
       const due = (await takeAll(subject(), 'after')).map(({ vm }) => vm.id);
       expect(due).toContain(other.id);
       expect(due).not.toContain(mine.id);
-      expect((await subject().saveProgress('me', [])).size).toBe(0);
+      expect((await subject().saveProgress([])).size).toBe(0);
     });
 
     it('counts failed tries and forgets them after a good one', async () => {

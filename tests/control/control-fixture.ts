@@ -48,12 +48,12 @@ export interface TestReplica {
 
 export class ControlFixture {
   readonly redis: RedisServer;
-  readonly #databaseUrl: string;
+  readonly databaseUrl: string;
   readonly #closing: (() => Promise<unknown>)[] = [];
 
   private constructor(redis: RedisServer, databaseUrl: string) {
     this.redis = redis;
-    this.#databaseUrl = databaseUrl;
+    this.databaseUrl = databaseUrl;
   }
 
   static async start(): Promise<ControlFixture> {
@@ -66,7 +66,7 @@ export class ControlFixture {
     settings: Partial<ControlSettings> = {},
   ): Promise<TestReplica> {
     const catalogue: Catalogue = await openCatalogue(
-      { databaseUrl: this.#databaseUrl },
+      { databaseUrl: this.databaseUrl },
       { log: silentLog },
     );
     const ledger: Ledger<HostTable> = await createLedger({

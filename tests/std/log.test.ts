@@ -1,6 +1,7 @@
 /** Logs print one JSON object a line and never a secret. */
 import { PassThrough } from 'node:stream';
 import { describe, expect, it } from '@jest/globals';
+import { DomainError } from '../../src/model/errors.js';
 import { createLogger } from '../../src/std/log.js';
 
 const SECRET = 'hunter2-hunter2-hunter2';
@@ -46,6 +47,43 @@ describe('log', () => {
     });
     expect(JSON.parse(line ?? '')).toMatchObject({
       error: { name: 'RangeError', message: 'too far' },
+    });
+  });
+
+  it('begins every line with time, level and message', () => {
+    const [line] = lines((log) => {
+      log.child({ agent: 'a1' }).info('vm placed', { attempt: 1 });
+    });
+    expect(Object.keys(JSON.parse(line ?? '') as object)).toEqual([
+      'timestamp',
+      'level',
+      'message',
+      'agent',
+      'attempt',
+    ]);
+  });
+
+  it('tells an expected failure without a stack, and any other with one', () => {
+    const refused = Object.assign(new Error(`connect redis://:${SECRET}@cache`), {
+      code: 'ECONNREFUSED',
+    });
+    const error = new DomainError('ledger_unavailable', 'The ledger does not answer.', {
+      internal: 'no connection',
+      cause: refused,
+    });
+    const [expected, unexpected] = lines((log) => {
+      log.warn('one', { error });
+      log.error('two', { error: refused });
+    });
+    expect((JSON.parse(expected ?? '') as { error: unknown }).error).toEqual({
+      name: 'DomainError',
+      message: 'The ledger does not answer.',
+      code: 'ledger_unavailable',
+      internal: 'no connection',
+      cause: { code: 'ECONNREFUSED', message: 'connect redis://:***@cache' },
+    });
+    expect(JSON.parse(unexpected ?? '')).toMatchObject({
+      error: { stack: expect.stringContaining('log.test') },
     });
   });
 });

@@ -3,7 +3,9 @@
 create table meta (
   id integer primary key default 1 check (id = 1),
   epoch bigint not null default 1,
-  high_water bigint not null default 0
+  high_water bigint not null default 0,
+  -- The ledger that the last finished rebuild made; null while one is under way.
+  incarnation text
 ) with (fillfactor = 10);
 insert into meta default values;
 

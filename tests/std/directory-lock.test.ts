@@ -1,11 +1,14 @@
-/** The lock of the embedded database's directory. */
+/** The lock that keeps a directory for one process. */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { lockDirectory } from '../../src/catalogue/directory-lock.js';
+import { lockDirectory } from '../../src/std/directory-lock.js';
+
+const lock = (directory: string) =>
+  lockDirectory(directory, (pid) => `${directory} is in use by process ${pid.toString()}.`);
 
 describe('lockDirectory', () => {
   let folder: string;
@@ -17,13 +20,11 @@ describe('lockDirectory', () => {
   const lockFile = () => join(folder, 'lock');
 
   it('lets one in, and the next when it is given back', async () => {
-    const unlock = await lockDirectory(folder);
-    await expect(lockDirectory(folder)).rejects.toThrow(
-      `${folder} is in use by process ${process.pid}`,
-    );
+    const unlock = await lock(folder);
+    await expect(lock(folder)).rejects.toThrow(`${folder} is in use by process ${process.pid}`);
     await unlock();
     await (
-      await lockDirectory(folder)
+      await lock(folder)
     )();
     expect(await readdir(folder)).toEqual([]);
   });
@@ -33,22 +34,22 @@ describe('lockDirectory', () => {
     try {
       await once(child, 'spawn');
       await writeFile(lockFile(), JSON.stringify({ pid: child.pid, startedAt: null }));
-      await expect(lockDirectory(folder)).rejects.toThrow(`is in use by process ${child.pid!}`);
+      await expect(lock(folder)).rejects.toThrow(`is in use by process ${child.pid!}`);
       expect(await readdir(folder)).toEqual(['lock']);
     } finally {
       child.kill('SIGKILL');
       await once(child, 'exit');
     }
     await (
-      await lockDirectory(folder)
+      await lock(folder)
     )();
   });
 
   it('takes over the lock of a process whose id lives on in another', async () => {
     await writeFile(lockFile(), JSON.stringify({ pid: process.pid, startedAt: '1' }));
-    await lockDirectory(folder);
+    await lock(folder);
     expect(JSON.parse(await readFile(lockFile(), 'utf8'))).toMatchObject({ pid: process.pid });
-    await expect(lockDirectory(folder)).rejects.toThrow('is in use');
+    await expect(lock(folder)).rejects.toThrow('is in use');
   });
 
   it.each(['', '{', '[]', 'null', '{"pid":"7"}'])(
@@ -56,7 +57,7 @@ describe('lockDirectory', () => {
     async (text) => {
       await writeFile(lockFile(), text);
       await (
-        await lockDirectory(folder)
+        await lock(folder)
       )();
       expect(await readdir(folder)).toEqual([]);
     },
@@ -67,9 +68,7 @@ describe('lockDirectory', () => {
     await writeFile(lockFile(), dead);
     // Left by one who died while he took over.
     await writeFile(`${lockFile()}.next`, dead);
-    const answers = await Promise.allSettled(
-      Array.from({ length: 20 }, () => lockDirectory(folder)),
-    );
+    const answers = await Promise.allSettled(Array.from({ length: 20 }, () => lock(folder)));
     expect(answers.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
     expect(await readdir(folder)).toEqual(['lock']);
   });

@@ -1,12 +1,13 @@
 /**
- * A lock file that keeps a directory for one process. Two embedded databases in one directory lose
- * each other's rows without a word, and neither of them looks.
+ * A lock file that keeps a directory for one process, for programs that would lose each other's
+ * data in a directory that they share.
  * It names its holder by process id and start time, so a dead holder's lock is known as such even
  * when the id has been given to another process.
  */
 import { randomUUID } from 'node:crypto';
 import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { errorCode } from './error-code.js';
 
 interface Holder {
   readonly pid: number;
@@ -18,10 +19,14 @@ interface Holder {
 const ROUNDS_MAX = 20;
 
 /**
+ * @param inUse what to say when a living process holds it
  * @returns the function that gives the lock back
- * @throws Error when a living process holds it
+ * @throws Error with that message
  */
-export async function lockDirectory(directory: string): Promise<() => Promise<void>> {
+export async function lockDirectory(
+  directory: string,
+  inUse: (pid: number) => string,
+): Promise<() => Promise<void>> {
   const file = join(directory, 'lock');
   const mine = `${file}.${randomUUID()}`;
   const me: Holder = { pid: process.pid, startedAt: await startOf(process.pid) };
@@ -33,9 +38,7 @@ export async function lockDirectory(directory: string): Promise<() => Promise<vo
   try {
     const holder = await claim(mine, file);
     if (holder === null) return () => rm(file, { force: true });
-    throw new Error(
-      `${directory} is in use by process ${holder.pid.toString()}: only one process may open it. Stop that one, choose another data directory, or use a PostgreSQL server (DATABASE_URL).`,
-    );
+    throw new Error(inUse(holder.pid));
   } finally {
     await rm(mine, { force: true });
   }
@@ -73,7 +76,7 @@ async function linked(from: string, to: string): Promise<boolean> {
     await link(from, to);
     return true;
   } catch (error) {
-    if (hasCode(error, 'EEXIST')) return false;
+    if (errorCode(error) === 'EEXIST') return false;
     throw error;
   }
 }
@@ -83,7 +86,7 @@ async function textOf(file: string): Promise<string | null> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    if (hasCode(error, 'ENOENT')) return null;
+    if (errorCode(error) === 'ENOENT') return null;
     throw error;
   }
 }
@@ -124,9 +127,6 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return hasCode(error, 'EPERM');
+    return errorCode(error) === 'EPERM';
   }
 }
-
-const hasCode = (error: unknown, code: string): boolean =>
-  typeof error === 'object' && error !== null && 'code' in error && error.code === code;
