@@ -25,6 +25,7 @@ export async function prepareDataDir(dataDir: string): Promise<void> {
 
 const REASONS: Readonly<Record<string, string>> = {
   EACCES: 'permission denied',
+  ENOENT: 'it cannot be made there',
   EEXIST: 'it is a file',
   ENOTDIR: 'a part of it is a file',
   EROFS: 'read-only file system',

@@ -114,22 +114,25 @@ export class HealthLoop {
 
   async #poll(target: Target): Promise<Polled> {
     const { agents, log, telemetry } = this.#ports;
+    const { hostId } = target;
     let status: AgentStatus | null = null;
     try {
       status = await agents.status(target);
     } catch (error) {
-      log.warn('host missed a poll', { hostId: target.hostId, error });
+      // Once for each time that it goes away; the state changes say the rest.
+      const isNews = target.missedPolls === 0;
+      log[isNews ? 'warn' : 'debug']('host missed a poll', { hostId, error });
     }
     const outcome = status === null ? 'missed' : 'answered';
     telemetry.count('berth_agent_polls_total', { outcome });
     const after = afterPoll(target, outcome);
     if (after.state !== target.state) {
-      log.info('host state', { hostId: target.hostId, from: target.state, to: after.state });
+      log.info('host state', { hostId, from: target.state, to: after.state });
     }
     return {
       status,
       poll: {
-        hostId: target.hostId,
+        hostId,
         address: target.address,
         ...after,
         status:

@@ -82,10 +82,10 @@ async function placeAgain(context: StepContext, item: WorkItem): Promise<Finding
 async function create(context: StepContext, item: WorkItem): Promise<Finding> {
   const { vm } = item;
   const [contact, vmId, assignment] = addressOf(item);
-  const { agents, checkpoint } = context.ports;
+  const { ports } = context;
   let seen: AgentVm;
   try {
-    seen = await agents.ensureVm(contact, {
+    seen = await ports.agents.ensureVm(contact, {
       vmId,
       name: vm.name,
       assignment,
@@ -102,7 +102,7 @@ async function create(context: StepContext, item: WorkItem): Promise<Finding> {
     }
     throw error;
   }
-  checkpoint('create:agent-answered');
+  ports.checkpoint('create:agent-answered');
   if (seen.state !== 'failed' || vm.hasRun) return fromAgent(vm, seen);
   return giveUp(context, item, seen.reason);
 }

@@ -53,7 +53,7 @@ function lastAnswer(heard: string): { status: number; headers: string; problem: 
   expect(headers).toContain('Content-Type: application/problem+json');
   expect(headers).toContain(`Content-Length: ${Buffer.byteLength(body).toString()}`);
   expect(headers).toContain('Connection: close');
-  expect(headers).toContain('X-Content-Type-Options: nosniff');
+  expect(headers).toContain('x-content-type-options: nosniff');
   const problem = problemSchema.parse(JSON.parse(body));
   expect(headers).toContain(`X-Request-Id: ${problem.requestId ?? '?'}`);
   expect(headers).toContain(`HTTP/1.1 ${problem.status.toString()} `);
@@ -73,7 +73,11 @@ describe('what is no request', () => {
     ['a header without a name', `GET / HTTP/1.1\r\nhost: x\r\n: y\r\n\r\n`, '(request)'],
     ['a header that is no header', `GET / HTTP/1.1\r\nhost: x\r\na b\r\n\r\n`, '(request)'],
     ['no length', `${JSON_HEAD}content-length: many\r\n\r\n{}`, 'content-length'],
-    ['two lengths', `${JSON_HEAD}content-length: 2\r\ncontent-length: 3\r\n\r\n{}`, 'content-length'],
+    [
+      'two lengths',
+      `${JSON_HEAD}content-length: 2\r\ncontent-length: 3\r\n\r\n{}`,
+      'content-length',
+    ],
     ['nonsense for a chunk', `${JSON_HEAD}transfer-encoding: chunked\r\n\r\nzz\r\n`, '(body)'],
   ])('%s', async (_name, said, field) => {
     const { problem } = lastAnswer(await talk(server, said).heard);
@@ -109,7 +113,8 @@ describe('what is no request', () => {
   });
 
   it('is answered after the answer that is due before it', async () => {
-    const heard = await talk(server, `GET /v1/vms HTTP/1.1\r\n${AUTH}\r\n`, 'GARBAGE\r\n\r\n').heard;
+    const heard = await talk(server, `GET /v1/vms HTTP/1.1\r\n${AUTH}\r\n`, 'GARBAGE\r\n\r\n')
+      .heard;
     expect(heard).toMatch(/^HTTP\/1\.1 200 /);
     expect(heard.match(/^HTTP\/1\.1 /gm)).toHaveLength(2);
     expect(lastAnswer(heard).status).toBe(400);

@@ -102,6 +102,7 @@ const ROWS: readonly Row[] = [
   post('/v1/vms?wait=later', { resources: RESOURCES }, 400, 'invalid_request', 'wait'),
   post('/v1/vms?timeout=0', { resources: RESOURCES }, 400, 'invalid_request', 'timeout'),
   post('/v1/vms?timeout=301', { resources: RESOURCES }, 400, 'invalid_request', 'timeout'),
+  post('/v1/vms?timeout=9', { resources: RESOURCES }, 400, 'invalid_request', 'timeout'),
   post('/v1/vms?dryRun=1', { resources: RESOURCES }, 400, 'invalid_request', 'dryRun'),
   get('/v1/vms', 200),
   get('/v1/vms?limit=1&host=name-a&path=acme:web&state=placed', 200),
@@ -110,6 +111,8 @@ const ROWS: readonly Row[] = [
   get('/v1/vms?limit=many', 400, 'invalid_request', 'limit'),
   get('/v1/vms?limit=1&limit=2', 400, 'invalid_request', 'limit'),
   get('/v1/vms?cursor=', 400, 'invalid_request', 'cursor'),
+  get('/v1/vms?state=deleting', 200),
+  get('/v1/vms?state=deleted', 400, 'invalid_request', 'state'),
   get('/v1/vms?state=resting', 400, 'invalid_request', 'state'),
   get('/v1/vms?host=nobody', 400, 'invalid_request', 'host'),
   get('/v1/vms?colour=red&size=1', 400, 'invalid_request', 'colour', 'size'),
@@ -176,6 +179,7 @@ const ROWS: readonly Row[] = [
   get('/readyz', 200),
   get('/metrics', 200),
   get('/openapi.json', 200),
+  get('/', 302),
   get('/docs', 200),
   get('/docs/errors', 200),
   get('/docs/rapidoc.js', 200),
@@ -265,6 +269,15 @@ describe('what is shown', () => {
   it('a join without zone and labels as the default zone', async () => {
     const reply = await server.call('/v1/hosts', { method: 'POST', body: JOIN });
     expect(reply.json).toMatchObject({ zone: 'default', labels: {}, state: 'joining' });
+  });
+
+  it('the way to the documentation, to whom it lets in', async () => {
+    const shown = await server.call('/?from=bookmark');
+    expect(shown.headers.get('location')).toBe('/docs');
+    const stranger = await server.call('/', { token: null });
+    expect(stranger.status).toBe(401);
+    expect(stranger.headers.get('www-authenticate')).toMatch(/^Basic /);
+    expect(stranger.headers.get('location')).toBeNull();
   });
 
   it('no reason once a host is enabled', async () => {

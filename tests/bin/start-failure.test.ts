@@ -62,7 +62,7 @@ describe('berth up', () => {
 
   it('says which numbers --hosts takes', async () => {
     const { code, output } = await berth(['up', '--hosts', 'x'], {});
-    expect(code).toBe(1);
+    expect(code).toBe(2);
     expect(output).toContain('Must be a whole number from 0 to 200.');
     expect(output).toContain('simulated hosts to add, 0 to 200');
   });

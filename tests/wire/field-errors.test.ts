@@ -14,6 +14,8 @@ const schema = z.strictObject({
   either: z.union([z.string(), z.boolean()]).optional(),
 });
 
+const ONES = { cpu: 1, memory: 1, disk: 1 };
+
 const errorsOf = (value: unknown) => {
   const parsed = schema.safeParse(value);
   return parsed.success ? [] : fieldErrors(parsed.error);
@@ -21,7 +23,8 @@ const errorsOf = (value: unknown) => {
 
 describe('field errors', () => {
   it.each<[unknown, string, string]>([
-    [undefined, '(body)', 'must be an object'],
+    [undefined, '(body)', 'is required'],
+    [null, '(body)', 'must be an object'],
     [[], '(body)', 'must be an object'],
     [{ count: 1.5 }, 'count', 'must be a whole number'],
     [{ count: 0 }, 'count', 'must be at least 1'],
@@ -30,7 +33,8 @@ describe('field errors', () => {
     [{ name: 'a' }, 'name', 'must have at least 2 characters'],
     [{ name: 7 }, 'name', 'must be a string'],
     [{ mode: 'auto' }, 'mode', 'must be one of "on", "off"'],
-    [{ inner: {} }, 'inner.list', 'must be a list'],
+    [{ inner: {} }, 'inner.list', 'is required'],
+    [{ inner: { list: {} } }, 'inner.list', 'must be a list'],
     [{ inner: { list: ['a', 'b'] } }, 'inner.list', 'must have at most 1 entries'],
     [{ inner: { list: [1] } }, 'inner.list.0', 'must be a string'],
     [{ inner: { list: [], more: 1 } }, 'inner.more', 'is not known here; remove it'],
@@ -54,6 +58,22 @@ describe('field errors', () => {
     expect(parsed.success ? [] : fieldErrors(parsed.error)).toEqual([
       { field: 'resources.cpu', message: 'must be a whole number' },
     ]);
+  });
+
+  it.each<[unknown, string, string]>([
+    [{}, 'resources', 'is required'],
+    [{ resources: { memory: 1, disk: 1 } }, 'resources.cpu', 'is required'],
+    [{ resources: { ...ONES, cpu: null } }, 'resources.cpu', 'must be a whole number'],
+    [{ resources: { ...ONES, cpu: 1.5 } }, 'resources.cpu', 'must be a whole number'],
+    [{ resources: { ...ONES, cpu: 0 } }, 'resources.cpu', 'must be at least 1'],
+    [{ resources: { ...ONES, cpu: -1 } }, 'resources.cpu', 'must be at least 1'],
+    [{ resources: { ...ONES, gpu: -1 } }, 'resources.gpu', 'must not be negative'],
+    [{ resources: { ...ONES, cpu: 2 ** 53 } }, 'resources.cpu', 'must be at most 9007199254740991'],
+    [{ resources: { ...ONES, gpu: 1e300 } }, 'resources.gpu', 'must be at most 9007199254740991'],
+    [{ resources: { ...ONES, gpu: -1e300 } }, 'resources.gpu', 'must not be negative'],
+  ])('of the VM %j', (value, field, message) => {
+    const parsed = createVmSchema.safeParse(value);
+    expect(parsed.success ? [] : fieldErrors(parsed.error)).toEqual([{ field, message }]);
   });
 
   it('does not repeat what a hostile caller makes long', () => {
