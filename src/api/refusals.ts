@@ -40,31 +40,33 @@ export function refuseBadRequests(server: Server, options: RefusalOptions): void
     refused.add(socket);
     const refusal = refusalOf(error.code ?? '');
     const before = inFlight.get(socket);
-    if (before === undefined || before.writableFinished || !before.req.complete) {
-      refuse(socket, refusal, before?.headersSent === true && !before.writableFinished, options);
-      return;
+    if (before?.req.complete === true && !before.writableFinished) {
+      // Answers come in the order of the requests.
+      before.once('close', () => {
+        refuse(socket, refusal, options);
+      });
+    } else if (before?.req.complete === false && before.headersSent) {
+      // The request has its answer already; one answer is all it gets.
+      socket.destroy();
+    } else {
+      refuse(socket, refusal, options);
     }
-    // Answers come in the order of the requests.
-    before.once('close', () => {
-      refuse(socket, refusal, false, options);
-    });
   });
   server.on('connect', (_request, socket) => {
     const error = new DomainError('method_not_allowed', 'CONNECT is not allowed here.', {
       extra: { allow: [] },
     });
-    refuse(socket, error, false, options);
+    refuse(socket, error, options);
   });
 }
 
 function refuse(
   socket: Duplex,
   error: DomainError,
-  isAnswering: boolean,
   { log, telemetry, headers }: RefusalOptions,
 ): void {
-  // Nobody is there to hear it, or it would end up in the middle of another answer.
-  if (!socket.writable || isAnswering) {
+  // Nobody is there to hear it.
+  if (!socket.writable) {
     socket.destroy();
     return;
   }

@@ -79,13 +79,13 @@ export function fieldOf(path: Path): string {
 const FOREIGN_MESSAGE = /^(Invalid|Too small|Too big)\b/;
 
 /** zod tells what is missing from what is of a wrong type only in its words. */
-const MISSING_MESSAGE = /received undefined$/;
+const MISSING_MESSAGE = 'received undefined';
 
 function messageOf(issue: Issue): string {
   if (!FOREIGN_MESSAGE.test(issue.message)) return issue.message;
   switch (issue.code) {
     case 'invalid_type':
-      if (MISSING_MESSAGE.test(issue.message)) return REQUIRED;
+      if (issue.message.endsWith(MISSING_MESSAGE)) return REQUIRED;
       return `must be ${TYPE_NAMES[issue.expected] ?? `of type ${issue.expected}`}`;
     case 'too_small':
       return boundMessage('at least', issue.minimum, issue.origin);
