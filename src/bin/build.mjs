@@ -5,6 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
+  chmodSync,
   copyFileSync,
   existsSync,
   mkdirSync,
@@ -70,6 +71,8 @@ export function build() {
       mkdirSync(dirname(copy), { recursive: true });
       copyFileSync(file, copy);
     }
+    // `npx berth` runs it as a program.
+    chmodSync(join(making, 'bin/berth.js'), 0o755);
     writeFileSync(join(making, '.built-from'), stamp);
     rmSync(dist, { recursive: true, force: true });
     renameSync(making, dist);
