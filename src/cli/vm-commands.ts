@@ -86,12 +86,15 @@ interface ListOptions {
   readonly json?: boolean;
 }
 
+/** A VM that is deleted is not listed. */
+const LISTED_STATES = VM_STATES.filter((state) => state !== 'deleted');
+
 function registerList(vm: Command, context: CliContext): void {
   vm.command('list')
     .description('list VMs')
     .option('--host <host>', 'only those on this host, by id or name')
     .option('--path <path>', 'only those of this path')
-    .addOption(new Option('--state <state>', 'only those in this state').choices(VM_STATES))
+    .addOption(new Option('--state <state>', 'only those in this state').choices(LISTED_STATES))
     .option('--limit <count>', 'at most so many; all when absent', parseCount)
     .addOption(jsonOption())
     .addHelpText('after', examples('berth vm list --state running', 'berth vm list --json'))
