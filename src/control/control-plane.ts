@@ -7,7 +7,7 @@ import { explain } from '../placement/explain.js';
 import type { Control, JoinHostInput } from './control.js';
 import { createVm } from './create-vm.js';
 import { HealthLoop } from './health-loop.js';
-import { LeaseLoop } from './lease-loop.js';
+import { createLeaseLoop } from './lease-loop.js';
 import { LedgerLoop, readiness } from './ledger-loop.js';
 import { LifecycleLoop } from './lifecycle-loop.js';
 import type { Ports } from './ports.js';
@@ -42,7 +42,7 @@ export function createControlPlane(ports: Ports, settings: ControlSettings): Con
       lifecycle.poke();
     },
   );
-  const leases = new LeaseLoop(ports, settings.bookingLeaseMs);
+  const leases = createLeaseLoop(ports, settings.bookingLeaseMs);
 
   const want = async (id: string, desired: 'running' | 'stopped' | 'deleted', log: Log) => {
     const vm = await wantVm(ports, id, desired, log);

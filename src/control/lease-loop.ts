@@ -18,76 +18,57 @@ const BATCH_MAX = 500;
 const TOMBSTONE_MS = 24 * 60 * 60 * 1_000;
 const PURGE_EVERY_MS = 60 * 60 * 1_000;
 
-export class LeaseLoop {
-  readonly #ports: Ports;
-  readonly #bookingLeaseMs: number;
-  readonly #loop: Loop;
-  #purgedAt = -Infinity;
+/** @param bookingLeaseMs how long a booking may stay unrecorded before the catalogue is asked */
+export function createLeaseLoop(ports: Ports, bookingLeaseMs: number): Loop {
+  let purgedAt = -Infinity;
+  return new Loop({
+    clock: ports.clock,
+    tickMs: TICK_MS,
+    async look() {
+      await settleOverdue(ports, bookingLeaseMs);
+      await tellReleases(ports);
+      if (ports.clock.monotonic() - purgedAt >= PURGE_EVERY_MS) {
+        purgedAt = ports.clock.monotonic();
+        await purge(ports);
+      }
+      return false;
+    },
+    onFailure: (error) => {
+      ports.log.debug('lease loop comes back later', { error });
+    },
+  });
+}
 
-  constructor(ports: Ports, bookingLeaseMs: number) {
-    this.#ports = ports;
-    this.#bookingLeaseMs = bookingLeaseMs;
-    this.#loop = new Loop({
-      clock: ports.clock,
-      tickMs: TICK_MS,
-      look: async () => {
-        await this.runOnce();
-        return false;
-      },
-      onFailure: (error) => {
-        ports.log.debug('lease loop comes back later', { error });
-      },
-    });
+async function settleOverdue(
+  { ledger, catalogue, log }: Ports,
+  bookingLeaseMs: number,
+): Promise<void> {
+  const overdue = await ledger.overdueBookings(bookingLeaseMs, BATCH_MAX);
+  if (overdue.length === 0) return;
+  const recorded = await catalogue.recordedBookings(overdue.map(({ bookingId }) => bookingId));
+  const toCommit: (LedgerBooking & { readonly assignment: number })[] = [];
+  const toRelease: LedgerBooking[] = [];
+  for (const booking of overdue) {
+    const assignment = recorded.get(booking.bookingId);
+    if (assignment === undefined) toRelease.push(booking);
+    else toCommit.push({ ...booking, assignment });
   }
+  await ledger.commit(toCommit);
+  await ledger.release(toRelease);
+  log.info('overdue bookings settled', {
+    committed: toCommit.length,
+    released: toRelease.length,
+  });
+}
 
-  start(): void {
-    this.#loop.start();
-  }
+async function tellReleases({ ledger, catalogue }: Ports): Promise<void> {
+  const pending = await catalogue.pendingReleases(RELEASE_GRACE_MS, BATCH_MAX);
+  if (pending.length === 0) return;
+  await ledger.release(pending);
+  await catalogue.settleReleases(pending.map(({ bookingId }) => bookingId));
+}
 
-  stop(): Promise<void> {
-    return this.#loop.stop();
-  }
-
-  /** One look at everything. @throws DomainError when a store does not answer */
-  async runOnce(): Promise<void> {
-    await this.#settleOverdue();
-    await this.#tellReleases();
-    await this.#purge();
-  }
-
-  async #settleOverdue(): Promise<void> {
-    const { ledger, catalogue, log } = this.#ports;
-    const overdue = await ledger.overdueBookings(this.#bookingLeaseMs, BATCH_MAX);
-    if (overdue.length === 0) return;
-    const recorded = await catalogue.recordedBookings(overdue.map(({ bookingId }) => bookingId));
-    const toCommit: (LedgerBooking & { readonly assignment: number })[] = [];
-    const toRelease: LedgerBooking[] = [];
-    for (const booking of overdue) {
-      const assignment = recorded.get(booking.bookingId);
-      if (assignment === undefined) toRelease.push(booking);
-      else toCommit.push({ ...booking, assignment });
-    }
-    await ledger.commit(toCommit);
-    await ledger.release(toRelease);
-    log.info('overdue bookings settled', {
-      committed: toCommit.length,
-      released: toRelease.length,
-    });
-  }
-
-  async #tellReleases(): Promise<void> {
-    const { ledger, catalogue } = this.#ports;
-    const pending = await catalogue.pendingReleases(RELEASE_GRACE_MS, BATCH_MAX);
-    if (pending.length === 0) return;
-    await ledger.release(pending);
-    await catalogue.settleReleases(pending.map(({ bookingId }) => bookingId));
-  }
-
-  async #purge(): Promise<void> {
-    const { catalogue, clock, log } = this.#ports;
-    if (clock.monotonic() - this.#purgedAt < PURGE_EVERY_MS) return;
-    this.#purgedAt = clock.monotonic();
-    const purged = await catalogue.purgeDeleted(TOMBSTONE_MS);
-    if (purged > 0) log.info('rows of deleted VMs purged', { purged });
-  }
+async function purge({ catalogue, log }: Ports): Promise<void> {
+  const purged = await catalogue.purgeDeleted(TOMBSTONE_MS);
+  if (purged > 0) log.info('rows of deleted VMs purged', { purged });
 }
