@@ -15,57 +15,65 @@ describe('FLUSHALL under load', () => {
   });
   afterEach(() => cluster.stop());
 
-  it('answers 503 with Retry-After for a moment, then goes on with equal books', async () => {
-    const { url } = await cluster.replica();
-    await cluster.host(url, 'oak', { cpu: 100, memory: 20_000, disk: 20_000 });
-    await cluster.host(url, 'elm', { cpu: 100, memory: 20_000, disk: 20_000 });
+  it.each([1, 3])(
+    'answers 503 for a moment and goes on with equal books: %d replica(s)',
+    async (replicas) => {
+      const urls: string[] = [];
+      for (let index = 0; index < replicas; index += 1) urls.push((await cluster.replica()).url);
+      const [url = ''] = urls;
+      await cluster.host(url, 'oak', { cpu: 100, memory: 20_000, disk: 20_000 });
+      await cluster.host(url, 'elm', { cpu: 100, memory: 20_000, disk: 20_000 });
 
-    const answers: Answer<VmBody & { code?: string }>[] = [];
-    let stopped = false;
-    const client = async () => {
-      const mine: string[] = [];
-      while (!stopped) {
-        const answer = await call<VmBody>(url, 'POST', '/v1/vms', { resources: VM });
-        answers.push(answer);
-        if (answer.status === 202) mine.push(answer.body.id);
-        if (mine.length > 4) await call(url, 'DELETE', `/v1/vms/${mine.shift() ?? ''}`);
-      }
-    };
-    const clients = Array.from({ length: CLIENTS }, client);
-    const readiness: string[] = [];
-    for (let flush = 0; flush < FLUSHES; flush += 1) {
-      const before = answers.filter(({ status }) => status === 202).length;
-      await until('creates that succeed', () =>
-        Promise.resolve(answers.filter(({ status }) => status === 202).length > before + 20),
+      const answers: Answer<VmBody & { code?: string }>[] = [];
+      let stopped = false;
+      const client = async (own: string) => {
+        const mine: string[] = [];
+        while (!stopped) {
+          const answer = await call<VmBody>(own, 'POST', '/v1/vms', { resources: VM });
+          answers.push(answer);
+          if (answer.status === 202) mine.push(answer.body.id);
+          if (mine.length > 4) await call(own, 'DELETE', `/v1/vms/${mine.shift() ?? ''}`);
+        }
+      };
+      const clients = Array.from({ length: CLIENTS }, (_unused, index) =>
+        client(urls[index % replicas] ?? url),
       );
-      await cluster.redis.flushAll();
-      await until('readyz to be ready again', async () => {
-        const { status, body } = await call<{ dependencies: { ledger: { state: string } } }>(
-          url,
-          'GET',
-          '/readyz',
+      const readiness: string[] = [];
+      for (let flush = 0; flush < FLUSHES; flush += 1) {
+        const before = answers.filter(({ status }) => status === 202).length;
+        await until('creates that succeed', () =>
+          Promise.resolve(answers.filter(({ status }) => status === 202).length > before + 20),
         );
-        readiness.push(body.dependencies.ledger.state);
-        return status === 200;
-      });
-    }
-    stopped = true;
-    await Promise.all(clients);
+        await cluster.redis.flushAll();
+        await until('readyz to be ready again', async () => {
+          const { status, body } = await call<{ dependencies: { ledger: { state: string } } }>(
+            url,
+            'GET',
+            '/readyz',
+          );
+          readiness.push(body.dependencies.ledger.state);
+          return status === 200;
+        });
+      }
+      stopped = true;
+      await Promise.all(clients);
 
-    const refused = answers.filter(({ status }) => status !== 202);
-    expect(refused.length).toBeGreaterThan(0);
-    for (const { status, headers, body } of refused) {
-      expect([status, body.code]).toEqual([503, 'ledger_rebuilding']);
-      expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
-    }
-    expect(readiness).toContain('rebuilding');
-    await until(
-      'books that agree',
-      async () => disagreements(await readBooks(cluster)).length === 0,
-    );
-    const after = await call<VmBody>(url, 'POST', '/v1/vms?wait=running', { resources: VM });
-    expect(after.body.state).toBe('running');
-  }, 90_000);
+      const refused = answers.filter(({ status }) => status !== 202);
+      expect(refused.length).toBeGreaterThan(0);
+      for (const { status, headers, body } of refused) {
+        expect([status, body.code]).toEqual([503, 'ledger_rebuilding']);
+        expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
+      }
+      expect(readiness).toContain('rebuilding');
+      await until(
+        'books that agree',
+        async () => disagreements(await readBooks(cluster)).length === 0,
+      );
+      const after = await call<VmBody>(url, 'POST', '/v1/vms?wait=running', { resources: VM });
+      expect(after.body.state).toBe('running');
+    },
+    90_000,
+  );
 
   it('rebuilds on demand and shows the drift before and after', async () => {
     const { url } = await cluster.replica();
