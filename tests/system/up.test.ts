@@ -21,7 +21,11 @@ describe('berth up', () => {
     // Neither REDIS_URL nor DATABASE_URL: it must fill both in.
     env = { PORT: port, BERTH_DATA_DIR: await cluster.folder(), HEALTH_PERIOD_S: '1' };
   });
-  afterEach(() => cluster.stop());
+  afterEach(async () => {
+    // In order, so that each takes its private Redis along.
+    for (const program of cluster.programs) await program.end('SIGTERM');
+    await cluster.stop();
+  });
 
   async function up(more: Readonly<Record<string, string>> = {}, ...args: string[]) {
     const program = new Program(['up', ...args], { ...env, ...more });
