@@ -35,10 +35,6 @@ export class HostTable {
     return this.#facts.length;
   }
 
-  has(hostId: string): boolean {
-    return this.#rowOf.has(hostId);
-  }
-
   /** Row of a host, or -1. Rows change when a host is removed; never keep one across an await. */
   rowOf(hostId: string): number {
     return this.#rowOf.get(hostId) ?? -1;

@@ -48,8 +48,6 @@ export const agentVmSchema = z.object({
 });
 export type AgentVmBody = z.infer<typeof agentVmSchema>;
 
-export const agentVmsSchema = z.object({ items: z.array(agentVmSchema) });
-
 /** Answer to a removal: `gone` once the agent holds nothing of the VM any more. */
 export const removalSchema = z.object({ gone: z.boolean() });
 
