@@ -107,9 +107,11 @@ export class HealthLoop {
     const limit = pLimit(this.#settings.concurrencyMax);
     const polled = await Promise.all(targets.map((target) => limit(() => this.#poll(target))));
     const changed = await this.#ports.catalogue.saveHostPolls(polled.map(({ poll }) => poll));
-    // The catalogue first: Redis may be away, and then placement hears of it at the next run.
+    // Placement at once, so that who sees a host up can place on it; if Redis is away, it hears of
+    // it at the next run, and what the hosts said of their VMs is taken over all the same.
+    const pushed = await Promise.allSettled([this.#pushHosts(changed)]);
     await this.#takeOverVms(polled);
-    await this.#pushHosts(changed);
+    for (const result of pushed) if (result.status === 'rejected') throw result.reason;
   }
 
   async #poll(target: Target): Promise<Polled> {

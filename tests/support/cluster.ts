@@ -12,7 +12,7 @@ import { createAgent, type Agent } from '../../src/agent/agent.js';
 import { createSimulatedDriver } from '../../src/agent/drivers/simulated.js';
 import type { Resources } from '../../src/model/resources.js';
 import { systemClock } from '../../src/std/clock.js';
-import type { HostBody } from '../../src/wire/hosts.js';
+import type { PlacementBody } from '../../src/wire/placements.js';
 import type { VmBody } from '../../src/wire/vms.js';
 import { freePort } from './free-port.js';
 import { DEFAULT_POLICY } from './hosts.js';
@@ -170,9 +170,21 @@ export class Cluster {
     });
     await host.start();
     this.hosts.push(host);
-    await until(`host ${name} up`, async () => {
-      const { body } = await call<HostBody>(controlPlaneUrl, 'GET', `/v1/hosts/${name}`);
-      return body.state === 'up';
+    await until(`host ${name} open for VMs`, async () => {
+      // The catalogue shows a host as up a moment before placement hears of it.
+      const { status, body } = await call<PlacementBody>(
+        controlPlaneUrl,
+        'POST',
+        '/v1/placements',
+        {
+          resources: { cpu: 1, memory: 1, disk: 1 },
+          constraints: { host: name },
+        },
+      );
+      const reasons = body.rejected.find(({ host: { id } }) => id === host.hostId)?.reasons;
+      const closed = reasons?.some(({ code }) => code.startsWith('host_')) ?? false;
+      const known = reasons !== undefined || body.chosen === host.hostId;
+      return status === 200 && known && !closed;
     });
     return host;
   }

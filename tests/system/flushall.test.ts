@@ -78,7 +78,8 @@ describe('FLUSHALL under load', () => {
   it('rebuilds on demand and shows the drift before and after', async () => {
     const { url } = await cluster.replica();
     const host = await cluster.host(url, 'oak', { cpu: 100, memory: 20_000, disk: 20_000 });
-    await call(url, 'POST', '/v1/vms?wait=running', { resources: VM });
+    const created = await call<VmBody>(url, 'POST', '/v1/vms?wait=running', { resources: VM });
+    expect(created.body).toMatchObject({ state: 'running' });
     const client = cluster.redis.client();
     await client.hincrby(`berth:{main}:host:${host.hostId}`, 'used:cpu', 5);
 
