@@ -30,6 +30,10 @@ export interface AgentStatus {
   readonly hostId: string;
   readonly version: string;
   readonly bootId: string;
+  /** Grows with every report of an agent, so that one that was overtaken can be told. */
+  readonly report: number;
   readonly totals: MeasuredTotals;
+  /** What the machine really uses per class, where it is known. */
+  readonly used: Resources;
   readonly vms: readonly AgentVm[];
 }

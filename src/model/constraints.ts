@@ -1,4 +1,5 @@
 /** Where a VM may go, besides where it fits. */
+import type { GroupRule } from './groups.js';
 
 export interface Constraints {
   /** Only hosts of this zone. */
@@ -11,6 +12,8 @@ export interface Constraints {
         readonly forbidden?: Readonly<Record<string, string>> | undefined;
       }
     | undefined;
+  /** Groups of the same path that the VM belongs to, each named once. */
+  readonly groups?: readonly GroupRule[] | undefined;
   /** Only this host, by id or name. */
   readonly host?: string | undefined;
   /** None of these hosts, by id or name. */

@@ -1,5 +1,6 @@
 /** What placement answers: a host or none, and why, host by host. */
 import type { Constraints } from './constraints.js';
+import type { GroupRule } from './groups.js';
 import type { RankedClass, ResourceClass, Resources } from './resources.js';
 
 export const REASON_CODES = [
@@ -14,6 +15,9 @@ export const REASON_CODES = [
   'label',
   'host',
   'excluded',
+  'affinity',
+  'anti_affinity',
+  'over_full',
 ] as const;
 export type ReasonCode = (typeof REASON_CODES)[number];
 
@@ -24,11 +28,15 @@ export interface RejectReason {
   readonly requested?: number;
   readonly available?: number;
   readonly limit?: number;
+  /** The group whose rule would be broken. */
+  readonly group?: string;
 }
 
 export interface PlacementRequest {
   readonly resources: Resources;
   readonly constraints: Constraints;
+  /** Groups are named within it. */
+  readonly path: string;
 }
 
 export interface HostRef {
@@ -41,6 +49,8 @@ export interface Candidate {
   /** 1 is the host that is chosen. */
   readonly rank: number;
   readonly score: number;
+  /** Soft rules that this host would break; fewer come first, whatever the score. */
+  readonly violations: readonly GroupRule[];
   /** What is left of each ranked class, as a share of capacity. */
   readonly remaining: Readonly<Record<RankedClass, number>>;
   /** What is asked of each ranked class, as a share of capacity. */

@@ -1,10 +1,47 @@
 /** A host: a machine that runs VMs, as the control plane knows it. */
-import { capacitiesOf, limitsOf, type Inventory } from './inventory.js';
+import {
+  capacitiesOf,
+  hostInventoryOf,
+  limitsOf,
+  type CapacityPolicy,
+  type Inventory,
+  type InventoryOverrides,
+} from './inventory.js';
+import type { MeasuredTotals } from './agent-report.js';
 import type { HostState } from './host-liveness.js';
 import type { Resources } from './resources.js';
 
 /** The operator's word on a host, beside its liveness. */
 export type HostMode = 'enabled' | 'cordoned' | 'draining' | 'retired';
+
+/** What is absent is as the agent or the configuration says. */
+export interface HostOverrides extends InventoryOverrides {
+  readonly zone?: string | undefined;
+  /** Added to the labels that the agent gives, or instead of those of the same key. */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+}
+
+/** What an operator changes of a host; what is absent stays as it is. */
+export interface HostPatch {
+  readonly mode?:
+    | {
+        readonly mode: HostMode;
+        readonly reason: string | null;
+        readonly owner: string | null;
+        /** After how long a cordon ends by itself; null: it does not. */
+        readonly endsInMs: number | null;
+      }
+    | undefined;
+  /** Each replaces the whole override of that name; null takes it back. */
+  readonly overrides?: { readonly [Name in keyof HostOverrides]: HostOverrides[Name] | null };
+}
+
+/** What an agent says of its machine, as far as it counts; see report-order.ts. */
+export interface HostSays {
+  readonly zone: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly totals: MeasuredTotals;
+}
 
 export interface Host {
   readonly id: string;
@@ -17,9 +54,19 @@ export interface Host {
   readonly mode: HostMode;
   /** Why the operator set the mode; null when enabled. */
   readonly modeReason: string | null;
+  /** Whom to ask about the mode. */
+  readonly modeOwner: string | null;
+  /** When a cordon ends by itself; null when it does not. */
+  readonly modeUntil: Date | null;
+  /** What the operator says of this host, over what the agent and the configuration say. */
+  readonly overrides: HostOverrides;
   /** Polls missed in a row. */
   readonly missedPolls: number;
   readonly inventory: Inventory;
+  /** What the machine really uses, as its agent last said. */
+  readonly used: Resources;
+  /** Size of VMs that run there and are not recorded: not to be booked again. */
+  readonly orphaned: Resources;
   /** What the catalogue has booked on this host. */
   readonly allocated: Resources;
   /** Number of VMs that are booked here. */
@@ -56,6 +103,48 @@ export interface FleetHost extends HostFacts {
 export const isOpen = (host: Pick<Host, 'state' | 'mode'>): boolean =>
   host.state === 'up' && host.mode === 'enabled';
 
+/** What may be booked: the limits, less what runs there without a record. */
+export const bookableOf = ({
+  inventory,
+  orphaned,
+}: Pick<Host, 'inventory' | 'orphaned'>): Resources =>
+  Object.fromEntries(
+    Object.entries(limitsOf(inventory)).map(([resource, limit]) => [
+      resource,
+      Math.max(0, limit - (orphaned[resource] ?? 0)),
+    ]),
+  );
+
+/** What a host offers to placement: what its agent says, under what its operator says. */
+export const offerOf = (
+  said: HostSays,
+  overrides: HostOverrides,
+  policy: CapacityPolicy,
+): Pick<Host, 'zone' | 'labels' | 'inventory'> => ({
+  zone: overrides.zone ?? said.zone,
+  labels: { ...said.labels, ...overrides.labels },
+  inventory: hostInventoryOf(said.totals, overrides, policy),
+});
+
+/** The overrides after a patch: null and `{}` take one back. */
+export function patchedOverrides(
+  before: HostOverrides,
+  patch: NonNullable<HostPatch['overrides']>,
+): HostOverrides {
+  const isKept = ([, value]: readonly [string, unknown]) =>
+    value !== undefined &&
+    value !== null &&
+    (typeof value !== 'object' || Object.keys(value).length > 0);
+  const said = Object.entries(patch).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(
+    Object.entries({ ...before, ...Object.fromEntries(said) }).filter(isKept),
+  );
+}
+
+/** Whether more is booked than may be, in any class: such a host takes nothing new. */
+export const isOverFull = (limits: Resources, allocated: Resources): boolean =>
+  Object.entries(allocated).some(([resource, amount]) => amount > (limits[resource] ?? 0));
+
 export function factsOf(host: Host): HostFacts {
   const { id, name, seq, revision, zone, labels, state, mode, inventory } = host;
   return {
@@ -68,6 +157,6 @@ export function factsOf(host: Host): HostFacts {
     state,
     mode,
     capacity: capacitiesOf(inventory),
-    limits: limitsOf(inventory),
+    limits: bookableOf(host),
   };
 }

@@ -56,6 +56,40 @@ export function inventoryOf(
   );
 }
 
+/** What an operator says of one host, over the configuration and what its agent measures. */
+export interface InventoryOverrides {
+  /** Factor per class. */
+  readonly overcommit?: Resources | undefined;
+  /** Share of the total (0 to below 1) per class. */
+  readonly reserve?: Resources | undefined;
+  /** Totals per class, in the class's unit, instead of the measured ones. */
+  readonly totals?: Resources | undefined;
+}
+
+/**
+ * The inventory of one host: totals that its operator gave replace (or add to) the measured ones,
+ * and count as `configured`; its own factors and shares go before those of the policy.
+ */
+export function hostInventoryOf(
+  measured: Readonly<Record<ResourceClass, { total: number; source: InventorySource }>>,
+  { overcommit = {}, reserve = {}, totals = {} }: InventoryOverrides,
+  policy: CapacityPolicy,
+): Inventory {
+  const configured = Object.fromEntries(
+    Object.entries(totals).map(([resource, total]) => [
+      resource,
+      { total, source: 'configured' as const },
+    ]),
+  );
+  return inventoryOf(
+    { ...measured, ...configured },
+    {
+      overcommit: { ...policy.overcommit, ...overcommit },
+      reserve: { ...policy.reserve, ...reserve },
+    },
+  );
+}
+
 /** `limitOf` of every class. */
 export const limitsOf = (inventory: Inventory): Resources =>
   Object.fromEntries(
@@ -79,7 +113,7 @@ export interface Shortfall {
 
 /**
  * Every class in which `allocated + requested ≤ limit` does not hold. Classes that are not asked
- * for are not looked at, so an over-full disk does not keep a diskless VM away.
+ * for are not looked at; whether a host takes anything at all is isOverFull's question.
  * @returns an empty list when the request fits
  */
 export function shortfalls(

@@ -11,11 +11,16 @@ import type { DesiredState, Vm, VmState } from './vm.js';
  * - `start`, `stop`: ask the agent; asked again until done.
  * - `remove`: ask the agent to have it no more, then release what it books.
  * - `observe`: only a report of its host can tell; wait for one.
+ * - `evict`: it moves; ask its old host to have it no more, until it is proven gone.
+ * - `rebook`: it moves and is nowhere; book it where room is held for it.
  */
-export type Step = 'none' | 'place' | 'create' | 'start' | 'stop' | 'remove' | 'observe';
+export type Step =
+  'none' | 'place' | 'create' | 'start' | 'stop' | 'remove' | 'observe' | 'evict' | 'rebook';
 
 const STEPS: Readonly<Record<DesiredState, Readonly<Record<VmState, Step>>>> = {
   running: {
+    // The waiting room places it.
+    waiting: 'none',
     placed: 'create',
     creating: 'create',
     running: 'none',
@@ -28,6 +33,7 @@ const STEPS: Readonly<Record<DesiredState, Readonly<Record<VmState, Step>>>> = {
     unknown: 'observe',
   },
   stopped: {
+    waiting: 'none',
     // A VM is made before it is stopped, so that its disk exists.
     placed: 'create',
     creating: 'create',
@@ -41,6 +47,7 @@ const STEPS: Readonly<Record<DesiredState, Readonly<Record<VmState, Step>>>> = {
     unknown: 'observe',
   },
   deleted: {
+    waiting: 'remove',
     placed: 'remove',
     creating: 'remove',
     running: 'remove',
@@ -54,7 +61,36 @@ const STEPS: Readonly<Record<DesiredState, Readonly<Record<VmState, Step>>>> = {
   },
 };
 
-export function nextStep(vm: Pick<Vm, 'desiredState' | 'state' | 'hasRun' | 'allocation'>): Step {
+/**
+ * The way of a VM that moves (cold): stop, evict, rebook; from there on it is made and brought to
+ * what is wanted of it like any other. Its new host hears of it only when the old one has let it go.
+ */
+const STEPS_OF_MOVE: Readonly<Record<VmState, Step>> = {
+  waiting: 'none',
+  placed: 'evict',
+  creating: 'evict',
+  running: 'stop',
+  stopping: 'stop',
+  stopped: 'evict',
+  starting: 'stop',
+  deleting: 'none',
+  deleted: 'none',
+  failed: 'none',
+  unknown: 'stop',
+};
+
+function nextStepOfMove({ state, hasRun, allocation }: Seen): Step {
+  const step = STEPS_OF_MOVE[state];
+  if (step === 'none') return step;
+  if (allocation === null) return 'rebook';
+  // What holds no data need not be stopped in good order; nor can it stay (see `leaveHost`).
+  return hasRun ? step : 'evict';
+}
+
+type Seen = Pick<Vm, 'desiredState' | 'state' | 'hasRun' | 'allocation' | 'movingTo'>;
+
+export function nextStep(vm: Seen): Step {
+  if (vm.movingTo !== null && vm.desiredState !== 'deleted') return nextStepOfMove(vm);
   const step = STEPS[vm.desiredState][vm.state];
   if (step === 'create' && vm.allocation === null) return 'place';
   // What never ran holds no data: asking for it again is safe even if the host may have it.

@@ -1,11 +1,14 @@
 /** A VM: what is wanted of it, what is seen of it, and where it is booked. */
 import type { Constraints } from './constraints.js';
+import type { GroupRule, Membership } from './groups.js';
 import type { Resources } from './resources.js';
+import type { StrategyName } from './strategies.js';
 
 export const DESIRED_STATES = ['running', 'stopped', 'deleted'] as const;
 export type DesiredState = (typeof DESIRED_STATES)[number];
 
 export const VM_STATES = [
+  'waiting',
   'placed',
   'creating',
   'running',
@@ -25,9 +28,11 @@ export interface Reason {
   readonly detail: string;
 }
 
-export type AttemptOutcome = 'placed' | 'refused' | 'failed';
+/** `moved`: it was taken away from a host that is being drained. */
+export const ATTEMPT_OUTCOMES = ['placed', 'refused', 'failed', 'moved'] as const;
+export type AttemptOutcome = (typeof ATTEMPT_OUTCOMES)[number];
 
-/** One try to place a VM on a host. */
+/** One try to place a VM on a host, or the end of its time there. */
 export interface Attempt {
   readonly host: { readonly id: string; readonly name: string };
   readonly at: Date;
@@ -45,16 +50,21 @@ export interface VmSpec {
   readonly constraints: Constraints;
 }
 
-/** The booking under which a VM runs on a host. */
+/** The booking under which a VM runs on a host, or under which a reservation holds room there. */
 export interface Allocation {
   /** Names this booking and no other: an undo of it can never undo a later one. */
   readonly bookingId: string;
+  /** The VM or the reservation that holds it. */
   readonly vmId: string;
   readonly hostId: string;
-  /** Grows with every placement in the whole fleet; an agent obeys only the newest it has seen. */
+  /**
+   * Grows with every placement in the whole fleet; an agent obeys only the newest it has seen.
+   * 0 for a reservation: no agent hears of it.
+   */
   readonly assignment: number;
   readonly path: string;
   readonly resources: Resources;
+  readonly groups: readonly Membership[];
 }
 
 export interface Vm extends VmSpec {
@@ -64,6 +74,14 @@ export interface Vm extends VmSpec {
   readonly allocation: Pick<Allocation, 'bookingId' | 'assignment'> | null;
   readonly reason: Reason | null;
   readonly attempts: readonly Attempt[];
+  /** Soft rules that its present place breaks. */
+  readonly violations: readonly GroupRule[];
+  /** Strategy that an operator asked for; null for the configured one. */
+  readonly strategy: StrategyName | null;
+  /** Until when it waits for room; null when it does not wait. */
+  readonly waitUntil: Date | null;
+  /** The reservation that holds its room on another host while it moves there. */
+  readonly movingTo: string | null;
   /** Whether it has ever run: only a VM that never did may be given up and removed. */
   readonly hasRun: boolean;
   readonly createdAt: Date;
