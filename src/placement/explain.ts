@@ -11,7 +11,8 @@ import type {
 } from '../model/decision.js';
 import type { HostFacts } from '../model/host.js';
 import { RANKED_CLASSES, type RankedClass, type Resources } from '../model/resources.js';
-import { prepare, rejectReasons } from './filter.js';
+import { prepare, rejectReasons, type PreparedRequest } from './filter.js';
+import { brokenWishes } from './group-rules.js';
 import type { HostTable } from './host-table.js';
 import { winsTie } from './order.js';
 import { ratio } from './ratio.js';
@@ -23,20 +24,28 @@ export function explain(
   request: PlacementRequest,
   ranking: Ranking,
 ): Explanation {
-  const { rejected, feasible } = sift(table, request);
-  const prepared = prepare(request);
+  const prepared = prepare(table, request);
+  const { rejected, feasible } = sift(table, prepared);
+  const { groups } = prepared;
   const scored = feasible
     .map((row) => ({
       row,
       score: ranking.strategy.score(table, row, prepared.ranked, ranking.weights),
+      violations: groups === null ? [] : brokenWishes(groups, table.factsAt(row).id),
     }))
-    .sort((a, b) => b.score - a.score || (winsTie(table, a.row, b.row) ? -1 : 1));
-  const candidates = scored.map(({ row, score }, index): Candidate => {
+    .sort(
+      (a, b) =>
+        a.violations.length - b.violations.length ||
+        b.score - a.score ||
+        (winsTie(table, a.row, b.row) ? -1 : 1),
+    );
+  const candidates = scored.map(({ row, score, violations }, index): Candidate => {
     const facts = table.factsAt(row);
     return {
       host: refOf(facts),
       rank: index + 1,
       score,
+      violations,
       remaining: shares(
         facts,
         (name) => (facts.capacity[name] ?? 0) - (table.allocatedAt(row)[name] ?? 0),
@@ -46,7 +55,7 @@ export function explain(
   });
   return {
     strategy: ranking.strategy.name,
-    request: { resources: request.resources, constraints: request.constraints },
+    request: { resources: request.resources, constraints: request.constraints, path: request.path },
     chosen: candidates[0]?.host.id ?? null,
     candidates,
     rejected,
@@ -56,19 +65,19 @@ export function explain(
 
 /** Why nobody can take a request: counts per reason, and the host that comes nearest. */
 export function summarise(table: HostTable, request: PlacementRequest): DecisionSummary {
-  const { rejected, feasible } = sift(table, request);
+  const { rejected, feasible } = sift(table, prepare(table, request));
   return summaryOf(table, request, rejected, feasible.length);
 }
 
 function sift(
   table: HostTable,
-  request: PlacementRequest,
+  request: PreparedRequest,
 ): { readonly rejected: readonly Rejection[]; readonly feasible: readonly number[] } {
   const rejected: Rejection[] = [];
   const feasible: number[] = [];
   for (let row = 0; row < table.size; row += 1) {
     const facts = table.factsAt(row);
-    const reasons = rejectReasons(facts, table.allocatedAt(row), request);
+    const reasons = rejectReasons(table, row, request);
     if (reasons.length === 0) feasible.push(row);
     else rejected.push({ host: refOf(facts), reasons });
   }

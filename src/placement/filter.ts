@@ -4,10 +4,11 @@
  */
 import type { Constraints } from '../model/constraints.js';
 import type { PlacementRequest, ReasonCode, RejectReason } from '../model/decision.js';
-import type { HostMode, HostFacts } from '../model/host.js';
+import { isOverFull, type HostFacts, type HostMode } from '../model/host.js';
 import type { HostState } from '../model/host-liveness.js';
 import { shortfalls } from '../model/inventory.js';
 import { RANKED_CLASSES, type ResourceClass, type Resources } from '../model/resources.js';
+import { demandReasons, meetsDemands, placedRules, type PlacedRule } from './group-rules.js';
 import { RANKED, type HostTable } from './host-table.js';
 
 const REASON_OF_STATE: Readonly<Record<HostState, ReasonCode | null>> = {
@@ -24,16 +25,19 @@ const REASON_OF_MODE: Readonly<Record<HostMode, ReasonCode | null>> = {
   retired: 'retired',
 };
 
-/** A request with its ranked classes laid out as the host table has them. */
+/** A request laid out for one look over the host table; stale once the table has changed. */
 export interface PreparedRequest extends PlacementRequest {
   /** Amounts of the ranked classes, in their order. */
   readonly ranked: Float64Array;
   /** Classes beyond the ranked ones that are asked for. */
   readonly others: Resources | null;
   readonly constrained: boolean;
+  /** null when it belongs to no group. */
+  readonly groups: readonly PlacedRule[] | null;
 }
 
-export function prepare(request: PlacementRequest): PreparedRequest {
+export function prepare(table: HostTable, request: PlacementRequest): PreparedRequest {
+  const { groups, ...constraints } = request.constraints;
   const ranked = Float64Array.from(RANKED_CLASSES, (name) => request.resources[name] ?? 0);
   const others = Object.entries(request.resources).filter(
     ([name, amount]) => amount > 0 && !isRanked(name),
@@ -42,7 +46,8 @@ export function prepare(request: PlacementRequest): PreparedRequest {
     ...request,
     ranked,
     others: others.length === 0 ? null : Object.fromEntries(others),
-    constrained: Object.keys(request.constraints).length > 0,
+    constrained: Object.keys(constraints).length > 0,
+    groups: placedRules(table.groups, request.path, groups),
   };
 }
 
@@ -65,24 +70,32 @@ export function admits(table: HostTable, row: number, request: PreparedRequest):
   ) {
     return false;
   }
+  if (request.groups !== null && !meetsDemands(request.groups, table.factsAt(row).id)) {
+    return false;
+  }
   return (
     !request.constrained || constraintReasons(table.factsAt(row), request.constraints).length === 0
   );
 }
 
-/** Every reason why this host may not take the request; empty when it may. */
+/** Every reason why the host in this row may not take the request; empty when it may. */
 export function rejectReasons(
-  facts: HostFacts,
-  allocated: Resources,
-  request: PlacementRequest,
+  table: HostTable,
+  row: number,
+  request: PreparedRequest,
 ): readonly RejectReason[] {
-  const closed = [REASON_OF_STATE[facts.state], REASON_OF_MODE[facts.mode]].filter(
-    (code) => code !== null,
-  );
+  const facts = table.factsAt(row);
+  const allocated = table.allocatedAt(row);
+  const closed = [
+    REASON_OF_STATE[facts.state],
+    REASON_OF_MODE[facts.mode],
+    isOverFull(facts.limits, allocated) ? ('over_full' as const) : null,
+  ].filter((code) => code !== null);
   const short = shortfalls(facts.limits, allocated, request.resources);
   return [
     ...closed.map((code) => ({ code })),
     ...constraintReasons(facts, request.constraints).map((code) => ({ code })),
+    ...(request.groups === null ? [] : demandReasons(request.groups, facts.id)),
     ...short.map((shortfall) => ({ code: 'insufficient' as const, ...shortfall })),
   ];
 }

@@ -3,24 +3,32 @@
  * so that a scan touches memory in order, every other class in plain objects.
  * Holds numbers; decides nothing.
  */
-import { isOpen, type FleetHost, type HostFacts } from '../model/host.js';
+import type { Membership } from '../model/groups.js';
+import { isOpen, isOverFull, type FleetHost, type HostFacts } from '../model/host.js';
 import { RANKED_CLASSES, type Resources } from '../model/resources.js';
+import { GroupTable } from './group-table.js';
 
 /** Ranked classes per row in the flat arrays. */
 export const RANKED = RANKED_CLASSES.length;
 
 const ROWS_MIN = 64;
 
+const NO_GROUPS: readonly Membership[] = [];
+
 export class HostTable {
   /** Row `r` and class `c` stand at `r * RANKED + c`. */
   capacity = new Float64Array(ROWS_MIN * RANKED);
   limit = new Float64Array(ROWS_MIN * RANKED);
   allocated = new Float64Array(ROWS_MIN * RANKED);
-  /** 1 when the host takes new VMs. */
+  /** 1 when the host takes new VMs: it is up, enabled and not over-full. */
   open = new Uint8Array(ROWS_MIN);
   /** Order of registration, the last tie-break. */
   seq = new Float64Array(ROWS_MIN);
+  /** Who is where of which group. */
+  readonly groups = new GroupTable();
 
+  readonly #largest = new Float64Array(RANKED);
+  #largestIsKnown = false;
   readonly #facts: HostFacts[] = [];
   readonly #booked: Record<string, number>[] = [];
   readonly #rowOf = new Map<string, number>();
@@ -33,6 +41,19 @@ export class HostTable {
 
   get size(): number {
     return this.#facts.length;
+  }
+
+  /** Of each ranked class, the largest capacity that one host has. */
+  get largest(): Float64Array {
+    if (!this.#largestIsKnown) {
+      this.#largest.fill(0);
+      for (let at = 0; at < this.size * RANKED; at += 1) {
+        const index = at % RANKED;
+        this.#largest[index] = Math.max(this.#largest[index] ?? 0, this.capacity[at] ?? 0);
+      }
+      this.#largestIsKnown = true;
+    }
+    return this.#largest;
   }
 
   /** Row of a host, or -1. Rows change when a host is removed; never keep one across an await. */
@@ -59,7 +80,7 @@ export class HostTable {
       this.#rowOf.set(facts.id, row);
     }
     this.#facts[row] = facts;
-    this.open[row] = isOpen(facts) ? 1 : 0;
+    this.#largestIsKnown = false;
     this.seq[row] = facts.seq;
     RANKED_CLASSES.forEach((resource, index) => {
       this.capacity[row * RANKED + index] = facts.capacity[resource] ?? 0;
@@ -68,25 +89,47 @@ export class HostTable {
     this.#setAllocated(row, allocated);
   }
 
+  /** Takes a host out; its members of groups stay known. The last row moves into its place. */
+  remove(hostId: string): void {
+    const row = this.rowOf(hostId);
+    if (row < 0) return;
+    const last = this.size - 1;
+    const moved = this.factsAt(last);
+    const booked = this.allocatedAt(last);
+    this.#facts.length = last;
+    this.#booked.length = last;
+    this.#rowOf.delete(hostId);
+    this.#largestIsKnown = false;
+    if (row === last) return;
+    this.#rowOf.set(moved.id, row);
+    this.upsert(moved, booked);
+  }
+
   /** Replaces what is booked on a host; a host that is not there is ignored. */
   setAllocated(hostId: string, allocated: Resources): void {
     const row = this.rowOf(hostId);
     if (row >= 0) this.#setAllocated(row, allocated);
   }
 
-  /** Adds a request to what is booked in a row. */
-  book(row: number, resources: Resources): void {
-    const booked = this.#bookedAt(row);
-    for (const [resource, amount] of Object.entries(resources)) {
-      booked[resource] = (booked[resource] ?? 0) + amount;
-    }
-    this.#mirrorRanked(row, booked);
+  /** Adds a request to what is booked in a row, and the VM to its groups there. */
+  book(row: number, resources: Resources, groups = NO_GROUPS): void {
+    this.#change(row, resources, groups, 1);
+  }
+
+  /**
+   * Takes a booking off a row and its groups, as if it were given back. The exact opposite of
+   * `book`, in either order: one that was not there is below 0 until it is booked again.
+   */
+  unbook(row: number, resources: Resources, groups = NO_GROUPS): void {
+    this.#change(row, resources, groups, -1);
   }
 
   clear(): void {
     this.#facts.length = 0;
     this.#booked.length = 0;
     this.#rowOf.clear();
+    this.groups.clear();
+    this.#largestIsKnown = false;
   }
 
   /** Every host with its bookings, in no particular order. */
@@ -96,13 +139,25 @@ export class HostTable {
     }
   }
 
+  #change(row: number, resources: Resources, groups: readonly Membership[], by: 1 | -1): void {
+    const booked = this.#bookedAt(row);
+    for (const [resource, amount] of Object.entries(resources)) {
+      booked[resource] = (booked[resource] ?? 0) + by * amount;
+    }
+    if (groups.length > 0) this.groups.count(groups, this.factsAt(row).id, by);
+    this.#show(row, booked);
+  }
+
   #setAllocated(row: number, allocated: Resources): void {
     const booked = { ...allocated };
     this.#booked[row] = booked;
-    this.#mirrorRanked(row, booked);
+    this.#show(row, booked);
   }
 
-  #mirrorRanked(row: number, booked: Resources): void {
+  /** Brings the flat arrays up to what is booked. */
+  #show(row: number, booked: Resources): void {
+    const facts = this.factsAt(row);
+    this.open[row] = isOpen(facts) && !isOverFull(facts.limits, booked) ? 1 : 0;
     RANKED_CLASSES.forEach((resource, index) => {
       this.allocated[row * RANKED + index] = booked[resource] ?? 0;
     });

@@ -1,9 +1,10 @@
 /** What a placement strategy is; each lives in a file of its own. */
 import { RANKED_CLASSES, type RankedClass } from '../model/resources.js';
+import type { StrategyName } from '../model/strategies.js';
 import type { HostTable } from './host-table.js';
 
 export interface Strategy {
-  readonly name: string;
+  readonly name: StrategyName;
   /**
    * How well a host suits a request that it can take; the highest wins.
    * @param requested amounts of the ranked classes

@@ -4,25 +4,34 @@
  */
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { NO_CONSTRAINTS } from '../../src/model/constraints.js';
+import { NO_CONSTRAINTS, type Constraints } from '../../src/model/constraints.js';
+import { GROUP_POLICIES, membershipsOf } from '../../src/model/groups.js';
 import type { FleetHost } from '../../src/model/host.js';
 import { inventoryOf, capacitiesOf, limitsOf } from '../../src/model/inventory.js';
 import type { Resources } from '../../src/model/resources.js';
+import { STRATEGY_NAMES } from '../../src/model/strategies.js';
 import { choose } from '../../src/placement/choose.js';
 import { cosine } from '../../src/placement/cosine.js';
 import { explain } from '../../src/placement/explain.js';
 import { HostTable } from '../../src/placement/host-table.js';
 import { ratio } from '../../src/placement/ratio.js';
+import { STRATEGIES } from '../../src/placement/strategies.js';
 import { weightsOf } from '../../src/placement/strategy.js';
 import { fleetHost } from '../support/hosts.js';
-import { naiveChoice, naiveScore, type NaiveHost } from './naive.js';
+import {
+  naiveChoice,
+  naiveScore,
+  naiveViolations,
+  type NaiveHost,
+  type NaiveRequest,
+} from './naive.js';
 
 const EVEN = { strategy: cosine, weights: weightsOf({}) };
-const CASES = 10_000;
+const CASES = 4_000;
 
 function chosen(hosts: readonly FleetHost[], resources: Resources, ranking = EVEN): string | null {
   const table = HostTable.of(hosts);
-  const decision = choose(table, { resources, constraints: NO_CONSTRAINTS }, ranking);
+  const decision = choose(table, { resources, constraints: NO_CONSTRAINTS, path: 'root' }, ranking);
   return decision.kind === 'placed' ? table.factsAt(decision.row).id : null;
 }
 
@@ -121,13 +130,18 @@ describe('the formula, worked out by hand', () => {
 
 const perClass = (value: fc.Arbitrary<number>) =>
   fc.record({ cpu: value, memory: value, disk: value });
+const rule = fc.record({
+  name: fc.constantFrom('g', 'h'),
+  policy: fc.constantFrom(...GROUP_POLICIES),
+});
 const naiveHost = fc.record({
   closed: fc.integer({ min: 0, max: 9 }),
   zone: fc.constantFrom('a', 'b'),
   total: perClass(fc.integer({ min: 0, max: 48 })),
   overcommit: perClass(fc.constantFrom(0.5, 1, 1.5, 4)),
   reservePct: perClass(fc.constantFrom(0, 0.1, 0.25)),
-  allocated: perClass(fc.integer({ min: 0, max: 16 })),
+  allocated: perClass(fc.integer({ min: 0, max: 12 })),
+  members: fc.oneof(fc.constant([]), fc.array(rule, { maxLength: 2 })),
 });
 
 const fleet = fc.array(naiveHost, { maxLength: 12 }).map((hosts) =>
@@ -161,70 +175,105 @@ function asFleetHost(host: NaiveHost): FleetHost {
   });
 }
 
+function tableOf(hosts: readonly NaiveHost[]): HostTable {
+  const table = HostTable.of(hosts.map(asFleetHost));
+  for (const { id, members } of hosts) {
+    for (const member of members) table.groups.count(membershipsOf('root', [member]), id, 1);
+  }
+  return table;
+}
+
 const scenario = fc.record({
   hosts: fleet,
-  request: perClass(fc.integer({ min: 0, max: 12 })),
-  weights: fc.tuple(...[0, 1, 2].map(() => fc.constantFrom(0, 0.5, 1, 2))),
-  zone: fc.constantFrom(null, null, 'a'),
+  request: fc.record({
+    resources: perClass(fc.integer({ min: 0, max: 12 })),
+    zone: fc.constantFrom(null, null, 'a'),
+    groups: fc.oneof(
+      fc.constant([]),
+      fc.uniqueArray(rule, { maxLength: 2, selector: ({ name }) => name }),
+    ),
+  }),
+  ranking: fc.record({
+    strategy: fc.constantFrom(...STRATEGY_NAMES),
+    weights: fc.tuple(...[0, 1, 2].map(() => fc.constantFrom(0, 0.5, 1, 2))),
+  }),
   order: fc.infiniteStream(fc.nat()),
+});
+
+function asked({ resources, zone, groups }: NaiveRequest) {
+  const constraints: Constraints = {
+    ...(zone === null ? {} : { zone }),
+    ...(groups.length === 0 ? {} : { groups }),
+  };
+  return { resources, constraints, path: 'root' };
+}
+
+const rankingOf = ({
+  strategy,
+  weights,
+}: {
+  strategy: keyof typeof STRATEGIES;
+  weights: number[];
+}) => ({
+  strategy: STRATEGIES[strategy],
+  weights: Float64Array.from(weights),
 });
 
 describe('against a naive implementation', () => {
   it(`chooses the same host in ${CASES.toString()} random fleets, whatever the order of rows`, () => {
     let placed = 0;
+    let violating = 0;
     fc.assert(
-      fc.property(scenario, ({ hosts, request, weights, zone, order }) => {
+      fc.property(scenario, ({ hosts, request, ranking, order }) => {
         const shuffled = hosts
           .map((host) => ({ host, key: order.next().value as number }))
           .sort((a, b) => a.key - b.key)
-          .map(({ host }) => asFleetHost(host));
-        const table = HostTable.of(shuffled);
-        const decision = choose(
-          table,
-          { resources: request, constraints: zone === null ? NO_CONSTRAINTS : { zone } },
-          { strategy: cosine, weights: Float64Array.from(weights) },
-        );
+          .map(({ host }) => host);
+        const table = tableOf(shuffled);
+        const decision = choose(table, asked(request), rankingOf(ranking));
         const choice = decision.kind === 'placed' ? table.factsAt(decision.row).id : null;
-        if (choice !== null) placed += 1;
-        expect(choice).toBe(naiveChoice(hosts, request, weights, zone));
+        expect(choice).toBe(naiveChoice(hosts, request, ranking));
+        if (decision.kind !== 'placed') return;
+        placed += 1;
+        if (decision.violations.length > 0) violating += 1;
+        const host = hosts.find(({ id }) => id === choice);
+        expect(decision.violations).toEqual(host && naiveViolations(hosts, host, request.groups));
       }),
       { numRuns: CASES, seed: 20_261_121 },
     );
     // A comparison of refusals only would prove nothing.
     expect(placed).toBeGreaterThan(CASES / 4);
+    expect(violating).toBeGreaterThan(CASES / 100);
   });
 
   it('explains exactly the choice it takes, with the score of the formula for each host', () => {
     fc.assert(
-      fc.property(scenario, ({ hosts, request, weights, zone }) => {
-        const table = HostTable.of(hosts.map(asFleetHost));
-        const ranking = { strategy: cosine, weights: Float64Array.from(weights) };
-        const asked = {
-          resources: request,
-          constraints: zone === null ? NO_CONSTRAINTS : { zone },
-        };
-        const explanation = explain(table, asked, ranking);
-        expect(explanation.chosen).toBe(naiveChoice(hosts, request, weights, zone));
+      fc.property(scenario, ({ hosts, request, ranking }) => {
+        const explanation = explain(tableOf(hosts), asked(request), rankingOf(ranking));
+        expect(explanation.chosen).toBe(naiveChoice(hosts, request, ranking));
         expect(explanation.candidates.length + explanation.rejected.length).toBe(hosts.length);
-        for (const { host, score } of explanation.candidates) {
+        for (const { host, score, violations } of explanation.candidates) {
           const naive = hosts.find(({ id }) => id === host.id);
-          expect(naive && naiveScore(naive, request, weights)).toBe(score);
+          if (naive === undefined) throw new Error('a host of the fleet');
+          expect(score).toBe(naiveScore(hosts, naive, request.resources, ranking));
+          expect(violations).toEqual(naiveViolations(hosts, naive, request.groups));
         }
         for (const { reasons } of explanation.rejected) expect(reasons).not.toHaveLength(0);
       }),
-      { numRuns: 2_000, seed: 7 },
+      { numRuns: 500, seed: 7 },
     );
   });
 
   it('never turns a placement into a refusal when a host is added', () => {
     fc.assert(
       fc.property(scenario, naiveHost, ({ hosts, request }, extra) => {
-        const before = chosen(hosts.map(asFleetHost), request);
+        const before = chosen(hosts.map(asFleetHost), request.resources);
         const { closed, ...rest } = extra;
         const more = [...hosts, { ...rest, open: closed > 0, id: 'extra', seq: 1_000 }];
-        if (before !== null) expect(chosen(more.map(asFleetHost), request)).not.toBeNull();
+        if (before !== null)
+          expect(chosen(more.map(asFleetHost), request.resources)).not.toBeNull();
       }),
-      { numRuns: 1_000, seed: 11 },
+      { numRuns: 300, seed: 11 },
     );
   });
 });

@@ -15,7 +15,7 @@ const explained = (
   hosts: readonly FleetHost[],
   resources: Readonly<Record<string, number>> = SMALL,
   constraints: Constraints = {},
-) => explain(HostTable.of(hosts), { resources, constraints }, RANKING);
+) => explain(HostTable.of(hosts), { resources, constraints, path: 'root' }, RANKING);
 
 describe('explain', () => {
   it.each<[string, Partial<FleetHost>, Constraints, string]>([
@@ -52,12 +52,12 @@ describe('explain', () => {
   it('tells every class that is short, with requested, available and limit', () => {
     const host = fleetHost({
       total: { cpu: 2, memory: 1000, disk: 1000 },
-      allocated: { cpu: 7, memory: 950 },
+      allocated: { cpu: 7, memory: 895 },
     });
     const { rejected } = explained([host], { cpu: 2, memory: 10, disk: 900, gpu: 1 });
     expect(rejected[0]?.reasons).toEqual([
       { code: 'insufficient', resource: 'cpu', requested: 2, available: 1, limit: 8 },
-      { code: 'insufficient', resource: 'memory', requested: 10, available: 0, limit: 900 },
+      { code: 'insufficient', resource: 'memory', requested: 10, available: 5, limit: 900 },
       { code: 'insufficient', resource: 'gpu', requested: 1, available: 0, limit: 0 },
     ]);
   });

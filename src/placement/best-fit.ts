@@ -1,0 +1,17 @@
+/**
+ * Strategy `best-fit`: prefer the host on which least is left over, so that large holes stay whole
+ * for large VMs. Loses least when VMs come and go on a full fleet; strands a class that runs out
+ * late.
+ *
+ *   score = −left    the smallest leftover wins; see leftover.ts for left
+ */
+import type { HostTable } from './host-table.js';
+import { leftover } from './leftover.js';
+import type { Strategy } from './strategy.js';
+
+export const bestFit: Strategy = {
+  name: 'best-fit',
+  score: (table: HostTable, row: number, requested: Float64Array, weights: Float64Array): number =>
+    // Not the bare sign: nothing left over is 0 and not −0.
+    0 - leftover(table, row, requested, weights),
+};
