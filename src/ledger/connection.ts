@@ -1,46 +1,113 @@
 /**
  * Connections to Redis, tuned so that no command is ever sent twice and none waits for long.
- * They come back by themselves after Redis was away.
+ * They come back by themselves after Redis was away, and follow its master where it moves.
  */
-import { Redis, type RedisOptions } from 'ioredis';
+import { Cluster, Redis, type ClusterOptions, type RedisOptions } from 'ioredis';
 import type { Log } from '../model/ports.js';
-import { answered, unavailable } from './failures.js';
-
-/** A redis:// or rediss:// URL, the path of a unix socket, or ioredis's own options (Sentinel). */
-export type RedisTarget = string | RedisOptions;
+import { unavailable } from './failures.js';
+import {
+  accessOf,
+  type ClusterRedis,
+  type RedisTarget,
+  type SentinelRedis,
+} from './redis-target.js';
 
 /** Longest pause between two tries to connect. */
 const RETRY_MAX_MS = 1_000;
 const RETRY_STEP_MS = 50;
 const CONNECT_TIMEOUT_MS = 1_000;
 
+/** How often a cluster is asked which node has what. A moved slot is noticed without it. */
+const SLOTS_REFRESH_MS = 5_000;
+
 /** How long a start waits for Redis. */
 const READY_LIMIT_MS = 10_000;
 
-/** @param commandTimeoutMs after which a command counts as unanswered: it may or may not be done */
-export function connect(
-  target: RedisTarget,
-  options: { readonly name: string; readonly commandTimeoutMs: number; readonly log: Log },
-): Redis {
-  const tuned = {
-    connectionName: `berth-${options.name}`,
-    commandTimeout: options.commandTimeoutMs,
+export interface ConnectOptions {
+  readonly name: string;
+  /** After which a command counts as unanswered: it may or may not be done. */
+  readonly commandTimeoutMs: number;
+  readonly log: Log;
+}
+
+export function connect(target: RedisTarget, options: ConnectOptions): Redis {
+  const client = open(target, options);
+  logChanges(client, options.log.child({ connection: options.name }));
+  return client;
+}
+
+const pauseOf = (tries: number): number => Math.min(RETRY_MAX_MS, tries * RETRY_STEP_MS);
+
+/** What holds for every connection, to whatever it leads. */
+const commonOf = ({ name, commandTimeoutMs }: ConnectOptions) =>
+  ({
+    connectionName: `berth-${name}`,
+    commandTimeout: commandTimeoutMs,
     connectTimeout: CONNECT_TIMEOUT_MS,
     // A command whose reply was lost may have been carried out: sent again, it would count twice.
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 1,
-    // Callers hear at once that Redis is away instead of queueing behind it.
-    enableOfflineQueue: false,
-    retryStrategy: (tries: number) => Math.min(RETRY_MAX_MS, tries * RETRY_STEP_MS),
     // After a failover the old master is a replica; its name now leads to the new one.
     reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
     replyMapping: 'legacy',
+  }) satisfies RedisOptions;
+
+function open(target: RedisTarget, options: ConnectOptions): Redis {
+  const tuned = {
+    ...commonOf(options),
+    // Callers hear at once that Redis is away instead of queueing behind it.
+    enableOfflineQueue: false,
+    retryStrategy: pauseOf,
   } satisfies RedisOptions;
-  const client =
-    typeof target === 'string' ? new Redis(target, tuned) : new Redis({ ...target, ...tuned });
-  logChanges(client, options.log.child({ connection: options.name }));
-  return client;
+  if (typeof target === 'string') return new Redis(target, tuned);
+  if ('url' in target) return new Redis(target.url, { ...accessOf(target), ...tuned });
+  if ('sentinels' in target) return new Redis({ ...sentinelOptions(target), ...tuned });
+  return openCluster(target, options);
 }
+
+function sentinelOptions(target: SentinelRedis): RedisOptions {
+  const { sentinels, name, sentinelUsername, sentinelPassword, tls } = target;
+  return {
+    ...accessOf(target),
+    sentinels: sentinels.map((address) => ({ ...address })),
+    name,
+    ...(sentinelUsername === undefined ? {} : { sentinelUsername }),
+    ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
+    ...(tls === undefined ? {} : { enableTLSForSentinelMode: true, sentinelTLS: { ...tls } }),
+    sentinelCommandTimeout: CONNECT_TIMEOUT_MS,
+    sentinelRetryStrategy: pauseOf,
+    // A master that hangs keeps its connections: without the Sentinels' word we would stay with it
+    // and believe it when it wakes up.
+    failoverDetector: true,
+    sentinelReconnectStrategy: pauseOf,
+  };
+}
+
+/** All keys of a cell lie on one node, so that a cluster is to us as one Redis that may move. */
+function openCluster(target: ClusterRedis, options: ConnectOptions): Redis {
+  const tuned = {
+    redisOptions: { ...commonOf(options), ...accessOf(target) },
+    enableOfflineQueue: false,
+    clusterRetryStrategy: pauseOf,
+    slotsRefreshTimeout: CONNECT_TIMEOUT_MS,
+    slotsRefreshInterval: SLOTS_REFRESH_MS,
+    // Sends again what a broken connection left unanswered, which may have been carried out.
+    retryDelayOnFailover: 0,
+    retryDelayOnClusterDown: 0,
+    // Certificates name hosts: the nodes are called as they call themselves.
+    ...(target.tls === undefined
+      ? {}
+      : { dnsLookup: (host: string, done: LookupDone) => done(null, host) }),
+  } satisfies ClusterOptions;
+  const cluster = new Cluster(
+    target.cluster.map((address) => ({ ...address })),
+    tuned,
+  );
+  // It has the same commands; the rest of what is used here (status, events, ends), too.
+  return cluster as unknown as Redis;
+}
+
+type LookupDone = (error: null, address: string) => void;
 
 /** One line when the connection is lost and one when it is back, however often it is tried. */
 function logChanges(client: Redis, log: Log): void {
@@ -63,8 +130,15 @@ function logChanges(client: Redis, log: Log): void {
 export async function untilReady(client: Redis): Promise<void> {
   if (client.status === 'ready') return;
   let trouble: Error | undefined;
-  const onError = (error: Error) => (trouble = error);
-  client.on('error', onError);
+  const onError = (error: Error) => {
+    trouble = error;
+  };
+  // What one Sentinel or one node of a cluster says; the error that follows says less.
+  let said: Error | undefined;
+  const onSaid = (error: Error) => {
+    said = error;
+  };
+  client.on('error', onError).on('sentinelError', onSaid).on('node error', onSaid);
   const ready = await new Promise<boolean>((resolve) => {
     const onReady = () => {
       clearTimeout(timer);
@@ -76,28 +150,22 @@ export async function untilReady(client: Redis): Promise<void> {
     }, READY_LIMIT_MS);
     client.once('ready', onReady);
   });
-  client.off('error', onError);
-  if (!ready) {
-    throw unavailable(`no connection to Redis: ${trouble?.message ?? 'it is not ready'}`, trouble);
-  }
+  client.off('error', onError).off('sentinelError', onSaid).off('node error', onSaid);
+  if (ready) return;
+  const cause = said ?? trouble;
+  throw unavailable(`no connection to Redis: ${cause?.message ?? 'it is not ready'}`, cause);
 }
 
-/**
- * Refuses a Redis that may throw keys away when its memory is full.
- * @throws Error that says how to mend it
- */
-export async function checkEviction(client: Redis, log: Log): Promise<void> {
-  // CONFIG is often forbidden where Redis is a service; INFO tells the same.
-  const memory = await answered(client.info('memory'));
-  const policy = /^maxmemory_policy:(\S+)/m.exec(memory)?.[1];
-  if (policy === undefined) {
-    log.warn('this Redis does not tell its maxmemory-policy; it must be noeviction');
-    return;
-  }
-  if (policy === 'noeviction') return;
-  throw new Error(
-    `Redis has maxmemory-policy ${policy}: when its memory is full it would throw bookings away ` +
-      'and hosts would be booked twice. Set "maxmemory-policy noeviction" in its configuration ' +
-      '(or run: redis-cli config set maxmemory-policy noeviction) and start again.',
+/** Finishes what is under way, and ends the connection. */
+export async function disconnect(client: Redis): Promise<void> {
+  // Where Redis is away there is nothing to wait for.
+  const isOver = await client.quit().then(
+    () => true,
+    () => false,
   );
+  // QUIT does not end those that listen to the Sentinels.
+  if (!isOver || hasSentinels(client)) client.disconnect();
 }
+
+const hasSentinels = ({ options }: Redis): boolean =>
+  Array.isArray(options.sentinels) && options.sentinels.length > 0;

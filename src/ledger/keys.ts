@@ -12,20 +12,28 @@ export interface LedgerKeys {
   readonly hosts: string;
   /** Set of VM ids. */
   readonly vms: string;
+  /** Set of keys of groups that have members. */
+  readonly groups: string;
   /** Sorted set of VM ids whose booking is not committed, by time of booking in milliseconds. */
   readonly reserved: string;
   /** Sorted set of rebuilds under way, `<epoch>:<token>`, by time of start in milliseconds. */
   readonly stagings: string;
   /** The placement lock. */
   readonly lock: string;
-  /** What host and VM keys begin with, for scripts that find ids in a set. */
+  /** What keys of hosts, VMs and groups begin with, for scripts that learn of ids as they run. */
   readonly hostPrefix: string;
   readonly vmPrefix: string;
+  readonly groupPrefix: string;
   readonly host: (hostId: string) => string;
   readonly vm: (vmId: string) => string;
+  readonly group: (key: string) => string;
   /** The same names for a ledger that is being built beside this one. */
   readonly staged: (staging: string) => LedgerKeys;
 }
+
+/** What scripts on books.lua are told, as JSON. */
+export const bookPrefixes = ({ hostPrefix, vmPrefix, groupPrefix }: LedgerKeys): string =>
+  JSON.stringify({ host: hostPrefix, vm: vmPrefix, group: groupPrefix });
 
 /** @param cell name of the cell; it becomes the hash tag */
 export const ledgerKeys = (cell: string): LedgerKeys => keysUnder(`berth:{${cell}}:`);
@@ -36,13 +44,16 @@ function keysUnder(prefix: string): LedgerKeys {
     log: `${prefix}log`,
     hosts: `${prefix}hosts`,
     vms: `${prefix}vms`,
+    groups: `${prefix}groups`,
     reserved: `${prefix}reserved`,
     stagings: `${prefix}stagings`,
     lock: `${prefix}lock:placement`,
     hostPrefix: `${prefix}host:`,
     vmPrefix: `${prefix}vm:`,
+    groupPrefix: `${prefix}group:`,
     host: (hostId) => `${prefix}host:${hostId}`,
     vm: (vmId) => `${prefix}vm:${vmId}`,
+    group: (key) => `${prefix}group:${key}`,
     staged: (staging) => keysUnder(`${prefix}next:${staging}:`),
   };
 }

@@ -14,15 +14,19 @@ import type {
   PlacementTurn,
 } from '../model/ports.js';
 import type { Resources } from '../model/resources.js';
+import type { LedgerBooks, LedgerInspection, LedgerMark } from '../model/stores/verify.js';
 import type { HostTable } from '../placement/host-table.js';
-import { checkEviction, connect, untilReady, type RedisTarget } from './connection.js';
+import { connect, disconnect, untilReady } from './connection.js';
+import { checkEviction } from './eviction.js';
 import { answered } from './failures.js';
 import { HighWater } from './high-water.js';
 import { amountsAsText, openFlag, usedOfHash } from './host-hash.js';
-import { ledgerKeys, type LedgerKeys } from './keys.js';
+import { markOf, readBooks } from './inspect.js';
+import { bookPrefixes, ledgerKeys, type LedgerKeys } from './keys.js';
 import { PlacementLock } from './lock.js';
 import { Mirror } from './mirror.js';
-import { readHosts } from './read-hosts.js';
+import { readHashes } from './read-hashes.js';
+import type { RedisTarget } from './redis-target.js';
 import { replaceLedger } from './rebuild.js';
 import { runScript, runScriptForEach } from './scripts.js';
 import { Turn } from './turn.js';
@@ -52,14 +56,16 @@ export interface LedgerOptions {
  * @throws DomainError `ledger_unavailable` when it does not answer within ten seconds; Error when
  *   it may throw keys away
  */
-export async function createLedger(options: LedgerOptions): Promise<Ledger<HostTable>> {
+export async function createLedger(
+  options: LedgerOptions,
+): Promise<Ledger<HostTable> & LedgerInspection> {
   const log = options.log.child({ part: 'ledger' });
   const commandTimeoutMs = options.commandTimeoutMs ?? COMMAND_TIMEOUT_MS;
   const open = (name: string) => connect(options.url, { name, commandTimeoutMs, log });
   const connections = { writes: open('writes'), reads: open('reads'), lock: open('lock') };
   try {
     await Promise.all(Object.values(connections).map(untilReady));
-    await checkEviction(connections.reads, log);
+    await checkEviction(connections.reads, options.url, log);
   } catch (error) {
     for (const connection of Object.values(connections)) connection.disconnect();
     throw error;
@@ -74,7 +80,7 @@ interface Connections {
   readonly lock: Redis;
 }
 
-class RedisLedger implements Ledger<HostTable> {
+class RedisLedger implements Ledger<HostTable>, LedgerInspection {
   readonly #options: LedgerOptions;
   readonly #log: Log;
   readonly #redis: Connections;
@@ -170,13 +176,14 @@ class RedisLedger implements Ledger<HostTable> {
   }
 
   async release(bookings: readonly LedgerBooking[]): Promise<void> {
-    const { meta, log, reserved, vms, host, vm } = this.#keys;
+    const { meta, log, reserved, vms, groups } = this.#keys;
+    const prefixes = bookPrefixes(this.#keys);
     await runScriptForEach(
       this.#redis.writes,
       'release',
       bookings.map(({ bookingId, vmId, hostId }) => ({
-        keys: { meta, log, reserved, vms, host: host(hostId), vm: vm(vmId) },
-        args: { bookingId, vmId, hostId, logLengthMax: this.#logLengthMax },
+        keys: { meta, log, reserved, vms, groups },
+        args: { bookingId, vmId, hostId, logLengthMax: this.#logLengthMax, prefixes },
       })),
     );
   }
@@ -217,8 +224,17 @@ class RedisLedger implements Ledger<HostTable> {
     const { reads } = this.#redis;
     if ((await answered(reads.hexists(this.#keys.meta, 'incarnation'))) === 0) return new Map();
     const ids = await answered(reads.smembers(this.#keys.hosts));
-    const hashes = await readHosts(reads, this.#keys, ids);
+    const hashes = await readHashes(reads, ids.map(this.#keys.host));
     return new Map(ids.map((id, index) => [id, usedOfHash(hashes[index] ?? {})]));
+  }
+
+  async mark(): Promise<LedgerMark | null> {
+    const mark = await markOf(this.#redis.reads, this.#keys);
+    return mark === null || this.#highWater.isLost(mark.incarnation) ? null : mark;
+  }
+
+  inspect(since: LedgerMark): Promise<LedgerBooks | null> {
+    return readBooks(this.#redis.reads, this.#keys, since);
   }
 
   async replace(epoch: number, highWater: number, snapshot: CatalogueSnapshot) {
@@ -241,13 +257,6 @@ class RedisLedger implements Ledger<HostTable> {
   }
 
   async close(): Promise<void> {
-    await Promise.all(
-      Object.values(this.#redis).map(async (connection: Redis) => {
-        // QUIT waits for what is under way; where Redis is away there is nothing to wait for.
-        await connection.quit().catch(() => {
-          connection.disconnect();
-        });
-      }),
-    );
+    await Promise.all(Object.values(this.#redis).map(disconnect));
   }
 }

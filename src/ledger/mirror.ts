@@ -1,16 +1,18 @@
 /**
- * A copy of the ledger's hosts in memory, kept current from the change stream: the cost is that of
+ * A copy of the ledger's hosts and groups in memory, kept current from the change stream: the cost is that of
  * the changes, not of the hosts. Entries carry sums and not differences, so that reading one twice
  * does no harm and a full reading need not be atomic. Never writes, except for the fence.
  */
 import type { Redis } from 'ioredis';
 import type { HostFacts } from '../model/host.js';
+import type { Resources } from '../model/resources.js';
 import { HostTable } from '../placement/host-table.js';
 import { rebuilding, replies, unavailable } from './failures.js';
 import type { HighWater } from './high-water.js';
+import { entriesOf, entriesOfHash } from './group-hash.js';
 import { hostOfHash, sumsOf } from './host-hash.js';
 import type { LedgerKeys } from './keys.js';
-import { readHosts } from './read-hosts.js';
+import { readHashes } from './read-hashes.js';
 
 /** Entries that one reading of the stream brings. */
 const ENTRIES_MAX = 1_000;
@@ -31,6 +33,12 @@ export interface MirrorOptions {
   readonly redis: Redis;
   readonly keys: LedgerKeys;
   readonly highWater: HighWater;
+}
+
+/** What a change left behind, as scripts write it; see sumsOf and entriesOf. */
+export interface Sums {
+  readonly used: string;
+  readonly groups: string;
 }
 
 export class Mirror {
@@ -92,7 +100,7 @@ export class Mirror {
    * @param seq number of the change, or of the last one when nothing was changed
    * @param entryId its entry in the stream; empty when nothing was changed
    */
-  apply(sums: string, seq: number, entryId: string): void {
+  apply(sums: Sums, seq: number, entryId: string): void {
     this.#setSums(sums);
     if (entryId !== '' && seq === this.#seq + 1) {
       this.#seq = seq;
@@ -162,48 +170,64 @@ export class Mirror {
 
   #replayOne(id: string, fields: readonly string[]): Step {
     let seq = Number.NaN;
-    let sums = '{}';
+    let used = '{}';
+    let groups = '{}';
     let facts: HostFacts | null = null;
     for (let at = 0; at < fields.length; at += 2) {
       const value = fields[at + 1] ?? '';
       if (fields[at] === 'n') seq = Number(value);
-      else if (fields[at] === 'used') sums = value;
+      else if (fields[at] === 'used') used = value;
+      else if (fields[at] === 'groups') groups = value;
       else if (fields[at] === 'facts') facts = JSON.parse(value) as HostFacts;
       else if (fields[at] === 'reset') return 'break';
     }
     if (seq <= this.#seq) return 'reused';
     if (seq !== this.#seq + 1) return 'break';
-    if (facts !== null) this.table.upsert(facts, {});
-    this.#setSums(sums);
+    if (facts !== null) this.#setHost(facts, {});
+    this.#setSums({ used, groups });
     this.#seq = seq;
     this.#entryId = id;
     return 'next';
   }
 
-  #setSums(json: string): void {
-    for (const [hostId, used] of sumsOf(json)) this.table.setAllocated(hostId, used);
+  /** A retired host is no host any more, except that its groups know of its VMs. */
+  #setHost(facts: HostFacts, used: Resources): void {
+    if (facts.mode === 'retired') this.table.remove(facts.id);
+    else this.table.upsert(facts, used);
+  }
+
+  #setSums({ used, groups }: Sums): void {
+    for (const [hostId, amounts] of sumsOf(used)) this.table.setAllocated(hostId, amounts);
+    for (const entry of entriesOf(groups)) this.table.groups.set(...entry);
   }
 
   /**
-   * Reads all hosts. Changes that happen meanwhile are in the stream after the position noted
+   * Reads all hosts and groups. Changes that happen meanwhile are in the stream after the position noted
    * first, and are replayed over what was read here.
    */
   async #load(): Promise<void> {
-    const { meta, log, hosts } = this.#keys;
-    const [known, newest, ids] = (await replies(
+    const { meta, log, hosts, groups, host, group } = this.#keys;
+    const [known, newest, hostIds, groupKeys] = (await replies(
       this.#redis
         .multi()
         .hmget(meta, 'incarnation', 'epoch', 'seq')
         .xrevrange(log, '+', '-', 'COUNT', 1)
-        .smembers(hosts),
-    )) as [readonly (string | null)[], readonly Entry[], readonly string[]];
+        .smembers(hosts)
+        .smembers(groups),
+    )) as [readonly (string | null)[], readonly Entry[], readonly string[], readonly string[]];
     const [incarnation, epoch, seq] = known;
     if (incarnation === null || incarnation === undefined) throw rebuilding('there is no ledger');
-    const hashes = await readHosts(this.#redis, this.#keys, ids);
+    const hostHashes = await readHashes(this.#redis, hostIds.map(host));
+    const groupHashes = await readHashes(this.#redis, groupKeys.map(group));
     this.table.clear();
-    for (const hash of hashes) {
+    for (const hash of hostHashes) {
       const found = hostOfHash(hash);
-      if (found !== null) this.table.upsert(found.facts, found.used);
+      if (found !== null) this.#setHost(found.facts, found.used);
+    }
+    for (const [index, key] of groupKeys.entries()) {
+      for (const entry of entriesOfHash(key, groupHashes[index] ?? {})) {
+        this.table.groups.set(...entry);
+      }
     }
     this.#incarnation = incarnation;
     this.#epoch = Number(epoch);

@@ -9,6 +9,7 @@ import type { CatalogueSnapshot } from '../model/ports.js';
 import { addResources, NO_RESOURCES, withoutZeros, type Resources } from '../model/resources.js';
 import type { Allocation } from '../model/vm.js';
 import { answered, rebuilding, replies } from './failures.js';
+import { hashesOfGroups } from './group-hash.js';
 import { hashOfHost } from './host-hash.js';
 import type { LedgerKeys } from './keys.js';
 import { runScript } from './scripts.js';
@@ -46,14 +47,25 @@ export async function replaceLedger(
     hosts: replacement.snapshot.hosts,
     allocations: onePerVm(replacement.snapshot.allocations),
   };
+  const groups = hashesOfGroups(snapshot.allocations);
   const staging = `${epoch.toString()}:${randomUUID()}`;
   try {
-    await stage(redis, keys, staging, snapshot, nowMs);
-    return await swap(redis, keys, keys.staged(staging), { ...replacement, snapshot });
+    await stage(redis, keys, staging, { ...snapshot, groups }, nowMs);
+    return await swap(redis, keys, keys.staged(staging), {
+      ...replacement,
+      snapshot,
+      groupCount: groups.size,
+    });
   } finally {
     // Where Redis is away, the next rebuild does it.
     await dropStaging(redis, keys, staging).catch(() => undefined);
   }
+}
+
+type Hash = Readonly<Record<string, string>>;
+
+interface StagedLedger extends CatalogueSnapshot {
+  readonly groups: ReturnType<typeof hashesOfGroups>;
 }
 
 /** Writes the new ledger beside the present one. */
@@ -61,7 +73,7 @@ async function stage(
   redis: Redis,
   keys: LedgerKeys,
   staging: string,
-  { hosts, allocations }: CatalogueSnapshot,
+  { hosts, allocations, groups }: StagedLedger,
   nowMs: number,
 ): Promise<void> {
   const staged = keys.staged(staging);
@@ -79,32 +91,49 @@ async function stage(
     pipeline.sadd(staged.vms, allocation.vmId);
     pipeline.hset(staged.vm(allocation.vmId), hashOfAllocation(allocation, nowMs));
   };
+  const writeGroup = (pipeline: ChainableCommander, [key, hash]: readonly [string, Hash]) => {
+    pipeline.sadd(staged.groups, key);
+    pipeline.hset(staged.group(key), hash);
+  };
   await inChunks(redis, hosts, writeHost, note);
   await inChunks(redis, allocations, writeVm, note);
+  await inChunks(redis, [...groups], writeGroup, note);
 }
 
 async function swap(
   redis: Redis,
   keys: LedgerKeys,
   staged: LedgerKeys,
-  { epoch, highWater, snapshot, logLengthMax }: Replacement,
+  {
+    epoch,
+    highWater,
+    snapshot,
+    groupCount,
+    logLengthMax,
+  }: Replacement & { readonly groupCount: number },
 ): Promise<string | null> {
-  const { meta, log, reserved, hosts, vms } = keys;
+  const { meta, log, reserved, hosts, vms, groups } = keys;
   const incarnation = randomUUID();
   const reply = await runScript(redis, 'rebuild-swap', {
-    keys: { meta, log, reserved, hosts, vms, stagedHosts: staged.hosts, stagedVms: staged.vms },
+    keys: {
+      ...{ meta, log, reserved, hosts, vms, groups },
+      ...{ stagedHosts: staged.hosts, stagedVms: staged.vms, stagedGroups: staged.groups },
+    },
     args: {
       epoch,
       incarnation,
       highWater,
       hostCount: snapshot.hosts.length,
       vmCount: snapshot.allocations.length,
+      groupCount,
       logLengthMax,
       prefixes: JSON.stringify({
         host: keys.hostPrefix,
         vm: keys.vmPrefix,
+        group: keys.groupPrefix,
         stagedHost: staged.hostPrefix,
         stagedVm: staged.vmPrefix,
+        stagedGroup: staged.groupPrefix,
       }),
     },
   });
@@ -132,11 +161,15 @@ async function dropLeftovers(
 /** Deletes what is left of a staging; after a swap that is only its name. */
 async function dropStaging(redis: Redis, keys: LedgerKeys, staging: string): Promise<void> {
   const staged = keys.staged(staging);
-  const hostIds = await answered(redis.smembers(staged.hosts));
-  await inChunks(redis, hostIds, (pipeline, id) => pipeline.del(staged.host(id)));
-  const vmIds = await answered(redis.smembers(staged.vms));
-  await inChunks(redis, vmIds, (pipeline, id) => pipeline.del(staged.vm(id)));
-  await answered(redis.del(staged.hosts, staged.vms));
+  for (const [set, keyOf] of [
+    [staged.hosts, staged.host],
+    [staged.vms, staged.vm],
+    [staged.groups, staged.group],
+  ] as const) {
+    const ids = await answered(redis.smembers(set));
+    await inChunks(redis, ids, (pipeline, id) => pipeline.del(keyOf(id)));
+    await answered(redis.del(set));
+  }
   await answered(redis.zrem(keys.stagings, staging));
 }
 
@@ -158,6 +191,7 @@ const hashOfAllocation = (allocation: Allocation, nowMs: number): Record<string,
   host: allocation.hostId,
   amounts: JSON.stringify(withoutZeros(allocation.resources)),
   path: allocation.path,
+  ...(allocation.groups.length === 0 ? {} : { groups: JSON.stringify(allocation.groups) }),
   state: 'committed',
   at: nowMs.toString(),
   booking: allocation.bookingId,

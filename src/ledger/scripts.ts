@@ -15,13 +15,16 @@ interface Shape {
   readonly args: readonly string[];
   /** First words of the replies. */
   readonly replies: readonly string[];
+  /** Whether it works on books.lua. */
+  readonly onBooks?: true;
 }
 
 export const SCRIPTS = {
   reserve: {
-    keys: ['meta', 'log', 'reserved', 'vms'],
-    args: ['incarnation', 'fence', 'seen', 'logLengthMax', 'hostIds', 'bookings'],
+    keys: ['meta', 'log', 'reserved', 'vms', 'groups'],
+    args: ['incarnation', 'fence', 'seen', 'logLengthMax', 'prefixes', 'bookings'],
     replies: ['DONE', 'FOREIGN', 'FENCED', 'ROLLED_BACK'],
+    onBooks: true,
   },
   commit: {
     keys: ['reserved', 'vm'],
@@ -29,9 +32,10 @@ export const SCRIPTS = {
     replies: ['COMMITTED', 'UNKNOWN'],
   },
   release: {
-    keys: ['meta', 'log', 'reserved', 'vms', 'host', 'vm'],
-    args: ['bookingId', 'vmId', 'hostId', 'logLengthMax'],
+    keys: ['meta', 'log', 'reserved', 'vms', 'groups'],
+    args: ['bookingId', 'vmId', 'hostId', 'logLengthMax', 'prefixes'],
     replies: ['RELEASED', 'UNKNOWN', 'NO_LEDGER'],
+    onBooks: true,
   },
   'set-host': {
     keys: ['meta', 'log', 'hosts', 'host'],
@@ -44,8 +48,27 @@ export const SCRIPTS = {
     replies: ['OVERDUE'],
   },
   'rebuild-swap': {
-    keys: ['meta', 'log', 'reserved', 'hosts', 'vms', 'stagedHosts', 'stagedVms'],
-    args: ['epoch', 'incarnation', 'highWater', 'hostCount', 'vmCount', 'logLengthMax', 'prefixes'],
+    keys: [
+      'meta',
+      'log',
+      'reserved',
+      'hosts',
+      'vms',
+      'groups',
+      'stagedHosts',
+      'stagedVms',
+      'stagedGroups',
+    ],
+    args: [
+      'epoch',
+      'incarnation',
+      'highWater',
+      'hostCount',
+      'vmCount',
+      'groupCount',
+      'logLengthMax',
+      'prefixes',
+    ],
     replies: ['SWAPPED', 'OLDER', 'INCOMPLETE'],
   },
 } as const satisfies Record<string, Shape>;
@@ -54,8 +77,6 @@ export type ScriptName = keyof typeof SCRIPTS;
 
 export interface ScriptCall<Name extends ScriptName> {
   readonly keys: Readonly<Record<(typeof SCRIPTS)[Name]['keys'][number], string>>;
-  /** Keys after the named ones, where the script takes any number of them. */
-  readonly moreKeys?: readonly string[];
   readonly args: Readonly<Record<(typeof SCRIPTS)[Name]['args'][number], string | number>>;
 }
 
@@ -74,7 +95,10 @@ const sources = new Map<ScriptName, Source>();
 function sourceOf(name: ScriptName): Source {
   let source = sources.get(name);
   if (source === undefined) {
-    const text = readFileSync(new URL(`./scripts/${name}.lua`, import.meta.url), 'utf8');
+    const shape: Shape = SCRIPTS[name];
+    const read = (path: string) => readFileSync(new URL(path, import.meta.url), 'utf8');
+    const body = read(`./scripts/${name}.lua`);
+    const text = shape.onBooks ? `${read('./books.lua')}\n${body}` : body;
     source = { text, sha1: createHash('sha1').update(text).digest('hex') };
     sources.set(name, source);
   }
@@ -145,7 +169,6 @@ function wordsOf<Name extends ScriptName>(name: Name, call: ScriptCall<Name>) {
     words.push(word);
   };
   for (const key of shape.keys) add(keys[key]);
-  for (const key of call.moreKeys ?? []) words.push(key);
   const keyCount = words.length;
   for (const argument of shape.args) add(named[argument]);
   return { keyCount, words };

@@ -1,12 +1,11 @@
 /** Time under the placement lock: the mirror to decide on, and the script that books. */
 import type { Redis } from 'ioredis';
-import { invariant } from '../model/errors.js';
-import type { BookOutcome, BookReply, Booking, Log, PlacementTurn } from '../model/ports.js';
-import { withoutZeros } from '../model/resources.js';
+import type { BookReply, Booking, Log, PlacementTurn } from '../model/ports.js';
 import type { HostTable } from '../placement/host-table.js';
+import { askFor, outcomesOf } from './asking.js';
 import { rebuilding, unavailable } from './failures.js';
 import type { HighWater } from './high-water.js';
-import type { LedgerKeys } from './keys.js';
+import { bookPrefixes, type LedgerKeys } from './keys.js';
 import type { Lease } from './lock.js';
 import type { Mirror } from './mirror.js';
 import { runScript } from './scripts.js';
@@ -84,26 +83,16 @@ export class Turn implements PlacementTurn<HostTable> {
   async #book(bookings: readonly Booking[]): Promise<BookReply> {
     const { redis, keys, mirror, highWater, logLengthMax } = this.#parts;
     const { incarnation } = mirror;
-    const hostIds = [...new Set(bookings.map(({ hostId }) => hostId))];
-    const indexOf = new Map(hostIds.map((id, index) => [id, index + 1]));
+    const { meta, log, reserved, vms, groups } = keys;
     const reply = await runScript(redis, 'reserve', {
-      keys: { meta: keys.meta, log: keys.log, reserved: keys.reserved, vms: keys.vms },
-      moreKeys: [...hostIds.map(keys.host), ...bookings.map(({ vmId }) => keys.vm(vmId))],
+      keys: { meta, log, reserved, vms, groups },
       args: {
         incarnation,
         fence: this.#fence,
         seen: highWater.seen(incarnation),
         logLengthMax,
-        hostIds: JSON.stringify(hostIds),
-        bookings: JSON.stringify(
-          bookings.map(({ bookingId, vmId, hostId, path, resources }) => ({
-            bookingId,
-            vmId,
-            host: indexOf.get(hostId),
-            path,
-            amounts: JSON.stringify(withoutZeros(resources)),
-          })),
-        ),
+        prefixes: bookPrefixes(keys),
+        bookings: JSON.stringify(bookings.map(askFor)),
       },
     });
     switch (reply.code) {
@@ -115,36 +104,20 @@ export class Turn implements PlacementTurn<HostTable> {
       case 'FENCED':
         throw unavailable('a later turn has begun');
       case 'DONE': {
-        const [seq = '', entryId = '', sums = '{}', outcomes = ''] = reply.rest;
-        if (!this.#over) mirror.apply(sums, Number(seq), entryId);
-        return { outcomes: outcomes.split(',').map(outcomeOf), seq: Number(seq) };
+        const [seq = '', entryId = '', used = '{}', counts = '{}', texts = '[]'] = reply.rest;
+        const outcomes = outcomesOf(texts);
+        if (!this.#over) mirror.apply({ used, groups: counts }, Number(seq), entryId);
+        // Nobody told which groups the places had that a refused one was to take: the mirror
+        // may show them given back.
+        if (outcomes.some(({ kind }, at) => kind !== 'booked' && bookings[at]?.frees.length)) {
+          mirror.markDirty();
+        }
+        return { outcomes, seq: Number(seq) };
       }
     }
   }
 
   #checkOpen(): void {
     if (this.#over) throw unavailable('the turn is over');
-  }
-}
-
-/** An outcome as the script writes it: a code, and for a shortage class and three amounts. */
-function outcomeOf(text: string): BookOutcome {
-  const [code, resource = '', requested, used, limit] = text.split(' ');
-  switch (code) {
-    case 'BOOKED':
-      return { kind: 'booked' };
-    case 'TAKEN':
-      return { kind: 'taken' };
-    case 'CLOSED':
-      return { kind: 'closed' };
-    default:
-      invariant(code === 'INSUFFICIENT', `the outcome ${text} is known`);
-      return {
-        kind: 'insufficient',
-        resource,
-        requested: Number(requested),
-        used: Number(used),
-        limit: Number(limit),
-      };
   }
 }

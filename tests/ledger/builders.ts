@@ -8,6 +8,7 @@ import type {
   Ledger,
   PlacementTurn,
 } from '../../src/model/ports.js';
+import type { GroupCount, Membership } from '../../src/model/groups.js';
 import { withoutZeros, type Resources } from '../../src/model/resources.js';
 import type { Allocation } from '../../src/model/vm.js';
 import type { HostTable } from '../../src/placement/host-table.js';
@@ -25,6 +26,11 @@ export function hostWith(id: string, limits: Resources, changes: Partial<Host> =
     state: 'up',
     mode: 'enabled',
     modeReason: null,
+    modeOwner: null,
+    modeUntil: null,
+    overrides: {},
+    used: {},
+    orphaned: {},
     missedPolls: 0,
     inventory: Object.fromEntries(
       Object.entries(limits).map(([name, total]) => [
@@ -49,7 +55,24 @@ export const bookingOf = (
   hostId: string,
   resources: Resources,
   bookingId = `${vmId}-first`,
-): Booking => ({ bookingId, vmId, hostId, path: 'root', resources });
+  more: Partial<Booking> = {},
+): Booking => ({
+  bookingId,
+  vmId,
+  hostId,
+  path: 'root',
+  resources,
+  groups: [],
+  frees: [],
+  set: null,
+  ...more,
+});
+
+/** A part in the group `root/g`, unless another is named. */
+export const inGroup = (policy: Membership['policy'], name = 'g'): Membership => ({
+  key: `root/${name}`,
+  policy,
+});
 
 export const allocationOf = (booking: Booking, assignment = 1): Allocation => ({
   ...booking,
@@ -79,9 +102,9 @@ export async function propose(
   turn: PlacementTurn<HostTable>,
   bookings: readonly Booking[],
 ): Promise<BookReply> {
-  for (const { hostId, resources } of bookings) {
+  for (const { hostId, resources, groups } of bookings) {
     const row = turn.fleet.rowOf(hostId);
-    if (row >= 0) turn.fleet.book(row, resources);
+    if (row >= 0) turn.fleet.book(row, resources, groups);
   }
   return turn.book(bookings);
 }
@@ -98,6 +121,25 @@ export const bookedIn = (table: HostTable): Record<string, Resources> =>
     [...table.hosts()]
       .map(({ id, allocated }): [string, Resources] => [id, withoutZeros(allocated)])
       .sort(([a], [b]) => (a < b ? -1 : 1)),
+  );
+
+/** Where a table shows members of these groups of `root`: group → host → [members, exclusive]. */
+export const membersIn = (
+  table: HostTable,
+  ...names: string[]
+): Record<string, Record<string, readonly [number, number]>> =>
+  Object.fromEntries(
+    names.map((name) => [
+      name,
+      Object.fromEntries(
+        [...table.groups.hostsOf(`root/${name}`)].map(
+          ([hostId, { members, exclusive }]: readonly [string, GroupCount]) => [
+            hostId,
+            [members, exclusive] as const,
+          ],
+        ),
+      ),
+    ]),
   );
 
 /** What a ledger has booked, without zeros. */

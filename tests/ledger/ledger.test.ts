@@ -13,7 +13,9 @@ import {
   bookingOf,
   factsWith,
   hostWith,
+  inGroup,
   inTurn,
+  membersIn,
   propose,
   snapshotOf,
   type TestLedger,
@@ -258,7 +260,8 @@ describe('redis: what may happen to it', () => {
   describe('rebuild', () => {
     it('runs beside live bookings and releases and leaves sums that add up', async () => {
       const other = await open();
-      const standing = allocationOf(bookingOf('kept', 'a', { cpu: 1 }));
+      const apart = { groups: [inGroup('anti-affinity')] };
+      const standing = allocationOf(bookingOf('kept', 'a', { cpu: 1 }, 'kept', apart));
       const hosts = ['a', 'b'].map((id) => hostWith(id, { cpu: 10 }));
       let stop = false;
       const worker = async (replica: TestLedger, name: string) => {
@@ -286,6 +289,7 @@ describe('redis: what may happen to it', () => {
       expect(await bookedBy(ledger)).toEqual(await sumsOfAllocations());
       expect(bookedIn(await other.view())).toEqual(await sumsOfAllocations());
       expect(await raw.hget(`${PREFIX}vm:kept`, 'state')).toBe('committed');
+      expect(membersIn(await other.view(), 'g')).toEqual({ g: { a: [1, 1] } });
       expect(await raw.keys(`${PREFIX}next:*`)).toEqual([]);
     });
 
@@ -316,6 +320,8 @@ describe('redis: what may happen to it', () => {
       await raw.zadd(`${PREFIX}stagings`, 0, '1:left');
       await raw.sadd(`${staging}:hosts`, 'a');
       await raw.hset(`${staging}:host:a`, 'up', '1');
+      await raw.sadd(`${staging}:groups`, 'root/g');
+      await raw.hset(`${staging}:group:root/g`, 'a', '1 0');
       await ledger.replace(2, 0, snapshotOf([hostWith('a', { cpu: 10 })]));
       expect(await raw.keys(`${PREFIX}next:*`)).toEqual([]);
       expect(await raw.zcard(`${PREFIX}stagings`)).toBe(0);
@@ -350,6 +356,25 @@ describe('redis: what may happen to it', () => {
         state: 'committed',
         assignment: '12',
       });
+    });
+
+    it('are kept with their groups, and with what they took the place of until that is certain', async () => {
+      const held = bookingOf('rsv-1', 'b', { cpu: 1 });
+      const groups = [inGroup('anti-affinity'), inGroup('soft-affinity', 'near')];
+      const heir = bookingOf('vm', 'a', { cpu: 1 }, 'heir', { groups, frees: [held] });
+      await book(ledger, held);
+      await book(ledger, heir);
+      const hash = await raw.hgetall(`${PREFIX}vm:vm`);
+      expect(JSON.parse(hash.groups ?? '')).toEqual(groups);
+      expect(JSON.parse(hash.frees ?? '')).toMatchObject([{ vmId: 'rsv-1', host: 'b' }]);
+      expect(await raw.hgetall(`${PREFIX}group:root/g`)).toEqual({ a: '1 1' });
+      expect(await raw.hgetall(`${PREFIX}group:root/near`)).toEqual({ a: '1 0' });
+      expect((await raw.smembers(`${PREFIX}groups`)).sort()).toEqual(['root/g', 'root/near']);
+      await ledger.commit([{ ...heir, assignment: 3 }]);
+      expect(await raw.hexists(`${PREFIX}vm:vm`, 'frees')).toBe(0);
+      await ledger.release([heir]);
+      expect(await raw.keys(`${PREFIX}group*`)).toEqual([]);
+      expect(await raw.keys(`${PREFIX}vm*`)).toEqual([]);
     });
 
     it('never bring a sum below nothing, whatever was done to it by hand', async () => {

@@ -1,5 +1,6 @@
 --[[
-commit: marks a booking as recorded in the catalogue, so that its lease no longer runs.
+commit: marks a booking as recorded in the catalogue, so that its lease no longer runs and what it
+took the place of is gone for good.
 
 KEYS[1]    reserved      sorted set: VM ids by time of booking, ms
 KEYS[2]    vm            hash: the allocation
@@ -12,5 +13,6 @@ Keeps      I3 I5
 ]]
 if redis.call('HGET', KEYS[2], 'booking') ~= ARGV[1] then return { 'UNKNOWN' } end
 redis.call('HSET', KEYS[2], 'state', 'committed', 'assignment', ARGV[3])
+redis.call('HDEL', KEYS[2], 'frees')
 redis.call('ZREM', KEYS[1], ARGV[2])
 return { 'COMMITTED' }
