@@ -24,6 +24,7 @@ interface AllocationRow {
   readonly assignment: number;
   readonly path: string;
   readonly resources: Allocation['resources'];
+  readonly groups: Allocation['groups'];
 }
 
 const first = <Row>(rows: readonly Row[]): Row => {
@@ -32,13 +33,31 @@ const first = <Row>(rows: readonly Row[]): Row => {
   return row;
 };
 
+export async function agreementIn(db: Database): Promise<Agreement> {
+  const { rows } = await sql<Agreement>`
+    select epoch, incarnation, high_water as "highWater" from meta`.execute(db);
+  return first(rows);
+}
+
+/** Those of VMs and of reservations. */
+export async function allocationsIn(db: Database): Promise<readonly Allocation[]> {
+  const { rows } = await sql<AllocationRow>`
+    select booking_id, coalesce(vm_id, reservation_id) as vm_id, host_id, assignment, path,
+           resources, groups
+    from allocations`.execute(db);
+  return rows.map((row) => ({
+    bookingId: row.booking_id,
+    vmId: row.vm_id,
+    hostId: row.host_id,
+    assignment: row.assignment,
+    path: row.path,
+    resources: row.resources,
+    groups: row.groups,
+  }));
+}
+
 export const agreementOf = (db: Database): AgreementPart => ({
-  epoch: () =>
-    answered(async () => {
-      const { rows } = await sql<Agreement>`
-        select epoch, incarnation, high_water as "highWater" from meta`.execute(db);
-      return first(rows);
-    }),
+  epoch: () => answered(() => agreementIn(db)),
 
   nextEpoch: (above) =>
     answered(async () => {
@@ -62,22 +81,8 @@ export const agreementOf = (db: Database): AgreementPart => ({
         .transaction()
         .setIsolationLevel('repeatable read')
         .execute(async (tx) => {
-          const hosts = await selectHosts(tx, sql`true`);
-          const { rows } = await sql<AllocationRow>`
-          select booking_id, vm_id, host_id, assignment, path, resources from allocations`.execute(
-            tx,
-          );
-          return {
-            hosts,
-            allocations: rows.map((row) => ({
-              bookingId: row.booking_id,
-              vmId: row.vm_id,
-              hostId: row.host_id,
-              assignment: row.assignment,
-              path: row.path,
-              resources: row.resources,
-            })),
-          };
+          const hosts = await selectHosts(tx, sql`hosts.mode <> 'retired'`);
+          return { hosts, allocations: await allocationsIn(tx) };
         }),
     ),
 

@@ -1,4 +1,5 @@
 /** One pool of connections, to a PostgreSQL server or to an embedded one; the rest cannot tell. */
+import { setImmediate as othersTurn } from 'node:timers/promises';
 import {
   Kysely,
   PostgresDialect,
@@ -47,7 +48,9 @@ export async function connect(
     // One session, and it must not be ended for being idle: all clients share it.
     const settings = { types, max: 1, idleTimeoutMillis: 0 };
     const pool = new pg.Pool(Object.assign(settings, embedded.poolConfig));
-    return joined(pool, options, () => embedded.close());
+    // It works in this thread and answers without any input or output, so that statements in a row
+    // would keep all else from its turn: requests, Redis, the answers of agents.
+    return joined(pool, options, { before: othersTurn, after: () => embedded.close() });
   }
   const { poolMax, statementTimeoutMs } = options;
   const pool = new pg.Pool({
@@ -63,10 +66,17 @@ export async function connect(
     // record_bookings relies on it, whatever the server's default is.
     options: '-c default_transaction_isolation=read\\ committed',
   });
-  return joined(pool, options, () => Promise.resolve());
+  return joined(pool, options, {});
 }
 
-function joined(pool: pg.Pool, { log }: ConnectionOptions, after: () => Promise<void>): Connection {
+interface Hooks {
+  /** Awaited before every statement. */
+  readonly before?: () => Promise<unknown>;
+  /** Awaited when the pool has ended. */
+  readonly after?: () => Promise<void>;
+}
+
+function joined(pool: pg.Pool, { log }: ConnectionOptions, { before, after }: Hooks): Connection {
   // Errors without a listener would end the process, and the pool listens only while a connection is
   // idle: not between two statements, nor in the moment when it is handed out. A broken one is
   // replaced by the pool.
@@ -79,12 +89,12 @@ function joined(pool: pg.Pool, { log }: ConnectionOptions, after: () => Promise<
     log.warn('an idle database connection broke', { error });
   });
   const db = new Kysely<Record<string, never>>({
-    dialect: new PostgresDialect({ pool: droppingSilent(pool) }),
+    dialect: new PostgresDialect({ pool: droppingSilent(pool, before) }),
   });
   let closing: Promise<void> | null = null;
   return {
     db,
-    close: () => (closing ??= db.destroy().then(after)),
+    close: () => (closing ??= db.destroy().then(() => after?.())),
   };
 }
 
@@ -92,7 +102,7 @@ function joined(pool: pg.Pool, { log }: ConnectionOptions, after: () => Promise<
  * The pool, but a connection that did not answer is not used again: the statement is still under
  * way on it, and every later one would wait behind it.
  */
-function droppingSilent(pool: pg.Pool): PostgresPool {
+function droppingSilent(pool: pg.Pool, before: Hooks['before']): PostgresPool {
   return {
     end: () => pool.end(),
     async connect() {
@@ -105,7 +115,8 @@ function droppingSilent(pool: pg.Pool): PostgresPool {
       function query<R>(cursor: PostgresCursor<R>): PostgresCursor<R>;
       function query(text: unknown, parameters: readonly unknown[] = []): unknown {
         if (typeof text !== 'string') throw new Error('rows are not streamed here');
-        return client.query(text, [...parameters]).catch((error: unknown) => {
+        const asked = () => client.query(text, [...parameters]);
+        return (before === undefined ? asked() : before().then(asked)).catch((error: unknown) => {
           silent ||= isNoAnswer(error);
           throw error;
         });

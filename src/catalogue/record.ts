@@ -3,11 +3,13 @@
  * booking is recorded under its own id, so a repeat finds what the first call did.
  */
 import { sql } from 'kysely';
+import type { AuditAction } from '../model/audit.js';
 import type { Catalogue, RecordItem, RecordOutcome, RecordReply } from '../model/ports.js';
 import { systemClock } from '../std/clock.js';
 import type { Database } from './connection.js';
 import { answered, isNoAnswer } from './failures.js';
 import { jsonOf } from './json.js';
+import { reservationOf, type ReservationRow } from './reservations.js';
 import { vmOf, type VmRow } from './rows.js';
 
 const TRIES_MAX = 5;
@@ -19,7 +21,8 @@ const PAUSE_MS = 50;
 type OutcomeRow =
   | { readonly outcome: 'stale_epoch' }
   | { readonly outcome: 'recorded'; readonly recorded: VmRow & { readonly assignment: number } }
-  | { readonly outcome: Exclude<RecordOutcome['kind'], 'recorded'> };
+  | { readonly outcome: 'reserved'; readonly recorded: ReservationRow }
+  | { readonly outcome: Exclude<RecordOutcome['kind'], 'recorded' | 'reserved'> };
 
 export const recordOf = (db: Database): Pick<Catalogue, 'record'> => ({
   record: (epoch, seq, items) => answered(() => record(db, epoch, seq, items)),
@@ -31,11 +34,13 @@ async function record(
   seq: number,
   items: readonly RecordItem[],
 ): Promise<RecordReply> {
-  const batch = jsonOf(items.map(parameterOf));
+  const batch = jsonOf(partiesOf(items));
+  const touched = touchedBy(items);
   const outcomes: RecordOutcome[] = [];
   const rows = await saidUntilAnswered(async () => {
     const call = sql<OutcomeRow>`
-      select outcome, recorded from record_bookings(${epoch}, ${seq}, ${batch}::jsonb)`;
+      select outcome, recorded from record_bookings(
+        ${epoch}, ${seq}, ${touched}, ${batch}::jsonb)`;
     return (await call.execute(db)).rows;
   });
   for (const row of rows) {
@@ -58,26 +63,70 @@ async function saidUntilAnswered<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
-const outcomeOf = (row: Exclude<OutcomeRow, { outcome: 'stale_epoch' }>): RecordOutcome =>
-  row.outcome === 'recorded'
-    ? { kind: 'recorded', vm: vmOf(row.recorded), assignment: row.recorded.assignment }
-    : { kind: row.outcome };
+function outcomeOf(row: Exclude<OutcomeRow, { outcome: 'stale_epoch' }>): RecordOutcome {
+  switch (row.outcome) {
+    case 'recorded':
+      return { kind: 'recorded', vm: vmOf(row.recorded), assignment: row.recorded.assignment };
+    case 'reserved':
+      return { kind: 'reserved', reservation: reservationOf(row.recorded) };
+    default:
+      return { kind: row.outcome };
+  }
+}
 
-const parameterOf = ({ kind, spec, requestHash, booking, attempt }: RecordItem) => ({
-  kind,
+/** Hosts on which something is booked or given back. */
+const touchedBy = (items: readonly RecordItem[]): string[] => [
+  ...new Set(
+    items.flatMap(({ booking }) => [booking.hostId, ...booking.frees.map(({ hostId }) => hostId)]),
+  ),
+];
+
+/** The items in their order; those of a set, which stand side by side, as a list. */
+function partiesOf(items: readonly RecordItem[]): readonly unknown[] {
+  const parties: unknown[] = [];
+  let present: unknown[] = [];
+  let presentSet: string | null = null;
+  for (const item of items) {
+    const { set } = item.booking;
+    if (set === null) parties.push(parameterOf(item));
+    else if (set === presentSet) present.push(parameterOf(item));
+    else parties.push((present = [parameterOf(item)]));
+    presentSet = set;
+  }
+  return parties;
+}
+
+/** What is usual is left out: the functions do less for it. */
+const parameterOf = (item: RecordItem) => ({
+  kind: item.kind,
   vm: {
-    id: spec.id,
-    name: spec.name,
-    path: spec.path,
-    image: spec.image,
-    constraints: spec.constraints,
-    requestHash,
+    id: item.spec.id,
+    name: item.spec.name,
+    path: item.spec.path,
+    image: item.spec.image,
+    constraints: item.spec.constraints,
+    requestHash: item.requestHash,
   },
-  booking: {
-    bookingId: booking.bookingId,
-    hostId: booking.hostId,
-    path: booking.path,
-    resources: booking.resources,
-  },
-  attempt,
+  booking: bookingParameterOf(item.booking),
+  attempt: item.attempt,
+  ...(item.violations.length === 0 ? {} : { violations: item.violations }),
+  ...(item.strategy === null ? {} : { strategy: item.strategy }),
+  ...(item.reservation === null ? {} : { reservation: item.reservation }),
+  ...byOf(item),
 });
+
+const bookingParameterOf = ({ groups, frees, ...booking }: RecordItem['booking']) => ({
+  bookingId: booking.bookingId,
+  hostId: booking.hostId,
+  path: booking.path,
+  resources: booking.resources,
+  ...(groups.length === 0 ? {} : { groups }),
+  ...(frees.length === 0 ? {} : { frees: frees.map(({ bookingId }) => ({ bookingId })) }),
+});
+
+/** Who asked for it, as the audit log's triggers read it (see actor.ts). */
+function byOf({ kind, by }: RecordItem) {
+  if (by === null || (kind !== 'create' && kind !== 'reserve')) return {};
+  const action: AuditAction = kind === 'create' ? 'vm.create' : 'reservation.create';
+  return { by: { kind: by.kind, id: by.id, name: by.name, requestId: by.requestId, action } };
+}

@@ -1,9 +1,11 @@
 /** Rows as they come from the database, and what they mean. */
 import type { Constraints } from '../model/constraints.js';
-import type { Host, HostMode } from '../model/host.js';
+import type { GroupRule } from '../model/groups.js';
+import type { Host, HostMode, HostOverrides } from '../model/host.js';
 import type { HostState } from '../model/host-liveness.js';
 import type { Inventory } from '../model/inventory.js';
 import type { Resources } from '../model/resources.js';
+import type { StrategyName } from '../model/strategies.js';
 import type { Attempt, DesiredState, Reason, Vm, VmState } from '../model/vm.js';
 
 export interface HostRow {
@@ -16,6 +18,11 @@ export interface HostRow {
   readonly state: HostState;
   readonly mode: HostMode;
   readonly mode_reason: string | null;
+  readonly mode_owner: string | null;
+  readonly mode_until: Date | null;
+  readonly overrides: HostOverrides;
+  readonly used: Resources;
+  readonly orphaned: Resources;
   readonly missed_polls: number;
   readonly inventory: Inventory;
   readonly allocated: Resources;
@@ -36,6 +43,11 @@ export const hostOf = (row: HostRow): Host => ({
   state: row.state,
   mode: row.mode,
   modeReason: row.mode_reason,
+  modeOwner: row.mode_owner,
+  modeUntil: row.mode_until,
+  overrides: row.overrides,
+  used: row.used,
+  orphaned: row.orphaned,
   missedPolls: row.missed_polls,
   inventory: row.inventory,
   allocated: row.allocated,
@@ -67,6 +79,10 @@ export interface VmRow {
   readonly reason: Reason | null;
   readonly attempts: readonly StoredAttempt[];
   readonly has_run: boolean;
+  readonly violations: readonly GroupRule[];
+  readonly strategy: StrategyName | null;
+  readonly wait_until: Date | string | null;
+  readonly moving_to: string | null;
   /** Dates, or ISO texts where the row came as JSON. */
   readonly created_at: Date | string;
   readonly updated_at: Date | string;
@@ -89,6 +105,10 @@ export const vmOf = (row: VmRow): Vm => ({
   reason: row.reason,
   attempts: row.attempts.map((attempt) => ({ ...attempt, at: new Date(attempt.at) })),
   hasRun: row.has_run,
+  violations: row.violations,
+  strategy: row.strategy,
+  waitUntil: row.wait_until === null ? null : new Date(row.wait_until),
+  movingTo: row.moving_to,
   createdAt: new Date(row.created_at),
   updatedAt: new Date(row.updated_at),
 });

@@ -11,7 +11,8 @@ import { selectVms } from './vms.js';
 type Work = Pick<Catalogue, 'takeWork' | 'saveProgress' | 'releaseVm'>;
 
 export const workOf = (db: Database): Work => ({
-  takeWork: (lease, limit, leaseMs) => answered(() => takeWork(db, lease, limit, leaseMs)),
+  takeWork: (lease, limit, leaseMs, busy = []) =>
+    answered(() => takeWork(db, lease, limit, leaseMs, busy)),
   saveProgress: (found) => answered(() => saveProgress(db, found)),
   releaseVm: (lease, vmId, result) =>
     answered(() => db.transaction().execute((tx) => releaseVm(tx, lease, vmId, result))),
@@ -22,13 +23,14 @@ async function takeWork(
   lease: string,
   limit: number,
   leaseMs: number,
+  busy: readonly string[],
 ): Promise<readonly WorkItem[]> {
   const { rows: taken } = await sql<{ id: string; tries: number }>`
     with due as (
       select vms.id from vms left join hosts on hosts.id = vms.host_id
       where vms.due_at <= clock_timestamp()
         and (vms.lease_until is null or vms.lease_until < clock_timestamp())
-        and (hosts.id is null or hosts.state <> 'down')
+        and (hosts.id is null or (hosts.state <> 'down' and hosts.id <> all(${[...busy]}::text[])))
       order by vms.due_at limit ${limit}
       for no key update of vms skip locked
     )
@@ -49,7 +51,13 @@ async function takeWork(
     contact:
       row.host_id === null || row.address === null || row.credential === null
         ? null
-        : { hostId: row.host_id, address: row.address, credential: row.credential },
+        : {
+            hostId: row.host_id,
+            address: row.address,
+            ip: row.ip,
+            credential: row.credential,
+          },
+    overrides: row.overrides ?? {},
     tries: tries.get(row.id) ?? 0,
   }));
 }
@@ -103,7 +111,7 @@ async function releaseVm(
   tx: Database,
   lease: string,
   vmId: string,
-  { state, reason, attempt }: ReleaseResult,
+  { state, reason, attempt, movesOn = false }: ReleaseResult,
 ): Promise<Vm | null> {
   // Hosts before VMs, as record_bookings does: otherwise each could wait for the other.
   await sql`
@@ -126,6 +134,8 @@ async function releaseVm(
       state = ${state},
       reason = ${jsonOrNull(reason)}::jsonb,
       host_id = null,
+      moving_to = case when ${movesOn} then moving_to end,
+      wait_until = null,
       attempts = attempts || ${jsonOf(attempt === undefined ? [] : [attempt])}::jsonb,
       tries = 0,
       due_at = case

@@ -1,12 +1,16 @@
 /** What the suites of the catalogue ask for, with names that no other test has used. */
+import { TESTER } from '../support/callers.js';
 import { expect } from '@jest/globals';
 import { DomainError } from '../../src/model/errors.js';
 import type { Host } from '../../src/model/host.js';
+import type { MeasuredTotals } from '../../src/model/agent-report.js';
 import { limitsOf, type Inventory } from '../../src/model/inventory.js';
 import type {
   Catalogue,
   HostPoll,
+  HostReport,
   JoinRequest,
+  LedgerBooking,
   Progress,
   RecordItem,
   RecordOutcome,
@@ -20,6 +24,25 @@ let counter = 0;
 export function fresh(prefix: string): string {
   counter += 1;
   return `${prefix}-${counter}`;
+}
+
+export const totalsWith = (totals: Resources): MeasuredTotals =>
+  Object.fromEntries(
+    Object.entries(totals).map(([name, total]) => [name, { total, source: 'configured' as const }]),
+  );
+
+let reports = 0;
+
+/** What a host says of itself, after all that any host has said. */
+export function reportOf(
+  { inventory }: Pick<Host, 'inventory'>,
+  changes: Partial<HostReport> = {},
+): HostReport {
+  reports += 1;
+  const totals = Object.fromEntries(
+    Object.entries(inventory).map(([name, { total, source }]) => [name, { total, source }]),
+  );
+  return { totals, used: {}, version: '1', bootId: 'boot-1', report: reports, ...changes };
 }
 
 /** Totals that may be booked as they are. */
@@ -46,9 +69,12 @@ export function joinRequest(changes: Partial<JoinRequest> = {}): JoinRequest {
     credential: `credential of ${id}`,
     zone: 'a',
     labels: { disk: 'ssd' },
-    inventory: inventoryWith(LARGE),
+    totals: totalsWith(LARGE),
     version: '1',
     bootId: 'boot-1',
+    ip: null,
+    tokenHash: null,
+    ticket: { by: 'admin' },
     ...changes,
   };
 }
@@ -58,7 +84,7 @@ export const answeredPoll = (host: Pick<Host, 'id' | 'inventory'>): HostPoll => 
   address: addressOf(host.id),
   state: 'up',
   missedPolls: 0,
-  status: { inventory: host.inventory, version: '1', bootId: 'boot-1' },
+  status: reportOf(host),
 });
 
 export const missedPoll = (
@@ -69,7 +95,7 @@ export const missedPoll = (
 
 /** A host that has joined and answered. */
 export async function upHost(catalogue: Catalogue, totals: Resources = LARGE): Promise<Host> {
-  const joined = await catalogue.joinHost(joinRequest({ inventory: inventoryWith(totals) }));
+  const joined = await catalogue.joinHost(joinRequest({ totals: totalsWith(totals) }), TESTER);
   await catalogue.saveHostPolls([answeredPoll(joined)]);
   return hostNow(catalogue, joined.id);
 }
@@ -87,14 +113,32 @@ export function itemFor(
     readonly vmId?: string;
     readonly path?: string;
     readonly resources?: Resources;
+    readonly groups?: RecordItem['booking']['groups'];
+    readonly frees?: readonly LedgerBooking[];
+    readonly set?: string;
   } = {},
 ): RecordItem {
-  const { kind = 'create', vmId = fresh('vm'), path = 'root', resources = ONE } = changes;
+  const { kind = 'create', path = 'root', resources = ONE } = changes;
+  const { vmId = fresh(kind === 'reserve' ? 'rsv' : 'vm'), groups = [], frees = [] } = changes;
   return {
     kind,
     spec: { id: vmId, name: `${vmId}-name`, path, resources, image: null, constraints: {} },
     requestHash: `hash of ${vmId}`,
-    booking: { bookingId: fresh('booking'), vmId, hostId: host.id, path, resources },
+    booking: {
+      bookingId: fresh('booking'),
+      vmId,
+      hostId: host.id,
+      path,
+      resources,
+      groups,
+      frees,
+      set: changes.set ?? null,
+    },
+    by: null,
+    violations: [],
+    strategy: null,
+    reservation:
+      kind === 'reserve' ? { purpose: 'held', until: new Date(Date.now() + 3_600_000) } : null,
     attempt: {
       host: { id: host.id, name: host.name },
       at: new Date('2026-11-21T10:00:00Z'),
@@ -164,7 +208,8 @@ export async function expectBalanced(
       id: host.id,
       allocated: withoutZeros(sum),
     });
-    expect(host.vms).toBe(own.length);
+    // Reservations have no assignment.
+    expect(host.vms).toBe(own.filter(({ assignment }) => assignment > 0).length);
     const limits = limitsOf(host.inventory);
     for (const [name, amount] of Object.entries(host.allocated)) {
       expect(amount).toBeLessThanOrEqual(limits[name] ?? 0);

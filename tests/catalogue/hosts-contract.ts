@@ -1,15 +1,20 @@
 /** Hosts: how they join, what polls make of them, what the operator says. */
+import { TESTER } from '../support/callers.js';
+import { modePatch } from '../support/hosts.js';
 import { describe, expect, it } from '@jest/globals';
 import type { Host } from '../../src/model/host.js';
 import { afterPoll } from '../../src/model/host-liveness.js';
 import {
   answeredPoll,
   failureOf,
+  fresh,
   hostNow,
   inventoryWith,
   joinRequest,
+  LARGE,
   missedPoll,
   placedVm,
+  totalsWith,
   upHost,
 } from './builders.js';
 import type { Subject } from './catalogue-contract.js';
@@ -18,7 +23,7 @@ export function describeHosts(subject: Subject): void {
   describe('hosts', () => {
     it('join, and are found by id and by name', async () => {
       const request = joinRequest();
-      const host = await subject().joinHost(request);
+      const host = await subject().joinHost(request, TESTER);
       expect(host).toMatchObject({
         id: request.id,
         name: request.name,
@@ -29,7 +34,9 @@ export function describeHosts(subject: Subject): void {
         mode: 'enabled',
         modeReason: null,
         missedPolls: 0,
-        inventory: request.inventory,
+        inventory: inventoryWith(LARGE),
+        overrides: {},
+        used: {},
         allocated: {},
         vms: 0,
         agent: { version: '1', bootId: 'boot-1' },
@@ -41,22 +48,48 @@ export function describeHosts(subject: Subject): void {
       expect(await subject().host('no-such-host')).toBeNull();
     });
 
+    it('are never called by the id or the name of another', async () => {
+      const { id, name } = await subject().joinHost(joinRequest(), TESTER);
+      for (const [changes, field] of [
+        [{ id: name }, 'id'],
+        [{ name: id }, 'name'],
+      ] as const) {
+        const failure = await failureOf(subject().joinHost(joinRequest(changes), TESTER));
+        expect(failure).toMatchObject({ code: 'name_conflict', errors: [{ field }] });
+      }
+      expect(await subject().host(name)).toMatchObject({ id, name });
+      // Its own id may be its name.
+      const own = fresh('host');
+      const itself = await subject().joinHost(joinRequest({ id: own, name: own }), TESTER);
+      expect(itself).toMatchObject({ id: own, name: own });
+    });
+
+    it('of one of which the id is to be the name of the other do not both get in', async () => {
+      const called = fresh('host');
+      const outcomes = await Promise.allSettled([
+        subject().joinHost(joinRequest({ id: called }), TESTER),
+        subject().joinHost(joinRequest({ name: called }), TESTER),
+      ]);
+      expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    });
+
     it('that join again keep mode, order and bookings, and bring what is new', async () => {
       const host = await upHost(subject());
       await placedVm(subject(), host, { resources: { cpu: 3 } });
-      await subject().setHostMode(host.id, 'cordoned', 'repair');
+      await subject().patchHost(host.id, modePatch('cordoned', 'repair'), TESTER);
       const before = await hostNow(subject(), host.id);
       const again = await subject().joinHost(
         joinRequest({
           id: host.id,
           name: host.name,
           address: 'http://elsewhere:2',
-          inventory: inventoryWith({ cpu: 7 }),
+          totals: totalsWith({ ...LARGE, cpu: 200_000 }),
           zone: 'b',
           labels: {},
           version: '2',
           bootId: 'boot-2',
         }),
+        TESTER,
       );
       expect(again).toMatchObject({
         seq: before.seq,
@@ -66,7 +99,7 @@ export function describeHosts(subject: Subject): void {
         allocated: { cpu: 3 },
         vms: 1,
         address: 'http://elsewhere:2',
-        inventory: inventoryWith({ cpu: 7 }),
+        inventory: inventoryWith({ ...LARGE, cpu: 200_000 }),
         zone: 'b',
         labels: {},
         agent: { version: '2', bootId: 'boot-2' },
@@ -77,17 +110,17 @@ export function describeHosts(subject: Subject): void {
     it('that were down are joining when they join again', async () => {
       const host = await upHost(subject());
       await subject().saveHostPolls([missedPoll(host.id, 'down', 3)]);
-      const again = await subject().joinHost(joinRequest({ id: host.id, name: host.name }));
+      const again = await subject().joinHost(joinRequest({ id: host.id, name: host.name }), TESTER);
       expect(again.state).toBe('joining');
     });
 
     it('cannot take the name of another, not even at once', async () => {
       const host = await upHost(subject());
-      const failure = await failureOf(subject().joinHost(joinRequest({ name: host.name })));
+      const failure = await failureOf(subject().joinHost(joinRequest({ name: host.name }), TESTER));
       expect(failure.code).toBe('name_conflict');
       const name = joinRequest().name;
       const answers = await Promise.allSettled(
-        [1, 2, 3].map(() => subject().joinHost(joinRequest({ name }))),
+        [1, 2, 3].map(() => subject().joinHost(joinRequest({ name }), TESTER)),
       );
       expect(answers.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
     });
@@ -111,10 +144,10 @@ export function describeHosts(subject: Subject): void {
 
     it('have the mode that the operator gives them', async () => {
       const host = await upHost(subject());
-      const drained = await subject().setHostMode(host.name, 'draining', 'old');
+      const drained = await subject().patchHost(host.name, modePatch('draining', 'old'), TESTER);
       expect(drained).toMatchObject({ id: host.id, mode: 'draining', modeReason: 'old' });
       expect(drained!.revision).toBe(host.revision + 1);
-      expect(await subject().setHostMode('no-such-host', 'enabled', null)).toBeNull();
+      expect(await subject().patchHost('no-such-host', modePatch('enabled'), TESTER)).toBeNull();
     });
 
     it('tell where their agents are, unless they are retired', async () => {
@@ -122,13 +155,15 @@ export function describeHosts(subject: Subject): void {
       const contact = {
         hostId: host.id,
         address: host.address,
+        ip: null,
         credential: `credential of ${host.id}`,
         state: 'up',
         missedPolls: 0,
+        askedAt: expect.any(Date),
       };
       expect(await subject().contacts()).toContainEqual(contact);
       expect(await subject().contacts(host.id)).toEqual([contact]);
-      await subject().setHostMode(host.id, 'retired', null);
+      await subject().patchHost(host.id, modePatch('retired'), TESTER);
       expect(await subject().contacts(host.id)).toEqual([]);
       expect(await subject().contacts()).not.toContainEqual(contact);
     });
@@ -136,7 +171,7 @@ export function describeHosts(subject: Subject): void {
 
   describe('polls', () => {
     it('lead a host through its states', async () => {
-      const { id, inventory } = await subject().joinHost(joinRequest());
+      const { id, inventory } = await subject().joinHost(joinRequest(), TESTER);
       const seen: string[] = [];
       for (const outcome of [
         'answered',
@@ -167,7 +202,7 @@ export function describeHosts(subject: Subject): void {
       expect(await changed(answeredPoll(a), answeredPoll(b))).toEqual([]);
       expect(await changed(missedPoll(a.id, 'suspect', 1), answeredPoll(b))).toEqual([a.id]);
       expect(await changed(missedPoll(a.id, 'suspect', 2))).toEqual([]);
-      const larger = { id: b.id, inventory: inventoryWith({ cpu: 1 }) };
+      const larger = { id: b.id, inventory: inventoryWith({ ...LARGE, gpu: 1 }) };
       expect(await changed(answeredPoll(larger))).toEqual([b.id]);
       expect(await changed(answeredPoll(larger))).toEqual([]);
       expect(await changed(missedPoll('no-such-host', 'down', 3))).toEqual([]);

@@ -41,6 +41,26 @@ describe('the embedded catalogue', () => {
   afterAll(() => remove(folder));
 
   it(
+    'lets everything else have its turn between two statements',
+    async () => {
+      const catalogue = await open(join(folder, 'busy'));
+      let turns = 0;
+      let busy = true;
+      const turn = () => {
+        turns += 1;
+        if (busy) setImmediate(turn);
+      };
+      setImmediate(turn);
+      const statements = 50;
+      for (let said = 0; said < statements; said += 1) await catalogue.waitingLine();
+      busy = false;
+      await catalogue.close();
+      expect(turns).toBeGreaterThanOrEqual(statements - 1);
+    },
+    OPEN_LIMIT_MS,
+  );
+
+  it(
     'is there again after a close, for one opener at a time',
     async () => {
       const directory = join(folder, 'catalogue');

@@ -1,4 +1,6 @@
 /** The catalogue on a real PostgreSQL: its contract, and what only several sessions can show. */
+import { TESTER } from '../support/callers.js';
+import { modePatch } from '../support/hosts.js';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { openCatalogue } from '../../src/catalogue/catalogue.js';
@@ -188,13 +190,15 @@ describe('the catalogue on PostgreSQL', () => {
     const host = await upHost(hasty);
     await operator.query('begin');
     await operator.query('select from hosts where id = $1 for update', [host.id]);
-    const failure = await failureOf(hasty.setHostMode(host.id, 'cordoned', null));
+    const failure = await failureOf(hasty.patchHost(host.id, modePatch('cordoned'), TESTER));
     expect(failure).toMatchObject({ code: 'catalogue_unavailable', retryAfterS: 2 });
     expect(outcomeKinds(await recordAll(hasty, [itemFor(await upHost(hasty))]))).toEqual([
       'recorded',
     ]);
     await operator.query('rollback');
-    expect(await hasty.setHostMode(host.id, 'cordoned', null)).toMatchObject({ mode: 'cordoned' });
+    expect(await hasty.patchHost(host.id, modePatch('cordoned'), TESTER)).toMatchObject({
+      mode: 'cordoned',
+    });
     await hasty.close();
   }, 30_000);
 
@@ -205,7 +209,11 @@ describe('the catalogue on PostgreSQL', () => {
 
   it('lets one replica take a VM while another wants something of it', async () => {
     const vm = await placedVm(catalogue, await upHost(catalogue));
-    await Promise.all([takeAll(catalogue, 'a'), takeAll(other, 'b'), other.want(vm.id, 'stopped')]);
+    await Promise.all([
+      takeAll(catalogue, 'a'),
+      takeAll(other, 'b'),
+      other.want(vm.id, 'stopped', TESTER),
+    ]);
     const saved = await Promise.all(
       ['a', 'b'].map((owner) =>
         saveOne(catalogue, owner, vm.id, { state: 'running', reason: null, nextInMs: null }),

@@ -1,4 +1,6 @@
 /** The record: the last word on bookings. */
+import { TESTER } from '../support/callers.js';
+import { modePatch } from '../support/hosts.js';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import type { RecordItem } from '../../src/model/ports.js';
@@ -40,7 +42,8 @@ export function describeRecord(subject: Subject): void {
       expect(await subject().vm(item.spec.id)).toEqual(outcome.vm);
       expect((await hostNow(subject(), host.id)).allocated).toEqual({ cpu: 2, memory: 512 });
       const { allocations } = await subject().snapshot();
-      expect(allocations).toContainEqual({ ...item.booking, assignment: outcome.assignment });
+      const { frees: _frees, set: _set, ...booking } = item.booking;
+      expect(allocations).toContainEqual({ ...booking, assignment: outcome.assignment });
     });
 
     it('is exact at the limit under parallel callers: room for 37 of 200', async () => {
@@ -70,8 +73,8 @@ export function describeRecord(subject: Subject): void {
       const open = await upHost(subject());
       const full = await upHost(subject(), { cpu: 1, memory: 1, disk: 1 });
       const cordoned = await upHost(subject());
-      await subject().setHostMode(cordoned.id, 'cordoned', 'test');
-      const joining = await subject().joinHost(joinRequest());
+      await subject().patchHost(cordoned.id, modePatch('cordoned', 'test'), TESTER);
+      const joining = await subject().joinHost(joinRequest(), TESTER);
       const down = await upHost(subject());
       await subject().saveHostPolls([missedPoll(down.id, 'down', 3)]);
       const known = await placedVm(subject(), open);
@@ -113,27 +116,57 @@ export function describeRecord(subject: Subject): void {
       await expectBalanced(subject(), [open.id, full.id, cordoned.id, joining.id, down.id]);
     });
 
-    it('takes a class that is over-full for no hindrance to who does not ask for it', async () => {
-      const host = await upHost(subject(), { cpu: 10, memory: 10, disk: 10 });
-      await placedVm(subject(), host, { resources: { cpu: 5, disk: 10 } });
-      await subject().saveHostPolls([
-        {
-          hostId: host.id,
-          address: host.address,
-          state: 'up',
-          missedPolls: 0,
-          status: {
-            version: '1',
-            bootId: 'boot-1',
-            inventory: { ...host.inventory, disk: { ...host.inventory.disk!, total: 4 } },
-          },
-        },
+    it('records plain VMs beside others in one batch, each in its place and for its own asker', async () => {
+      const host = await upHost(subject());
+      const key = `root/${fresh('group')}`;
+      const set = fresh('set');
+      const plainFor = (name: string): RecordItem => ({
+        ...itemFor(host, { resources: { cpu: 1, memory: 2 } }),
+        by: { ...TESTER, id: name, name },
+      });
+      const items = [
+        plainFor('ann'),
+        itemFor(host, { groups: [{ key, policy: 'anti-affinity' }] }),
+        plainFor('bob'),
+        itemFor(host, { set }),
+        itemFor(host, { set, groups: [{ key, policy: 'anti-affinity' }] }),
+        itemFor(host, { resources: {} }),
+        { ...itemFor(host, { kind: 'reserve' }), by: { ...TESTER, id: 'cyd', name: 'cyd' } },
+        plainFor('ann'),
+      ];
+      const outcomes = await recordAll(subject(), items);
+      expect(outcomeKinds(outcomes)).toEqual([
+        ...['recorded', 'recorded', 'recorded', 'set', 'group', 'recorded', 'reserved', 'recorded'],
       ]);
-      const outcomes = await recordAll(subject(), [
-        itemFor(host, { resources: { cpu: 5, disk: 0 } }),
-        itemFor(host, { resources: { disk: 1 } }),
+      expect(
+        outcomes.map((outcome) => (outcome.kind === 'recorded' ? outcome.vm.id : null)),
+      ).toEqual(items.map(({ spec }, place) => ([3, 4, 6].includes(place) ? null : spec.id)));
+      await expectBalanced(subject(), [host.id]);
+      const askers = await Promise.all(
+        items.map(async ({ spec }) => {
+          const page = await subject().audit({ limit: 10, cursor: null, subject: spec.id });
+          return page.items.map(({ actor, action }) => `${actor.id} ${action}`);
+        }),
+      );
+      expect(askers).toEqual([
+        ['ann vm.create'],
+        [],
+        ['bob vm.create'],
+        ...[[], [], []],
+        ['cyd reservation.create'],
+        ['ann vm.create'],
       ]);
-      expect(outcomeKinds(outcomes)).toEqual(['recorded', 'over_limit']);
+    });
+
+    it('finds out who is refused where a host has no room for all of a batch', async () => {
+      const [host, other] = [await upHost(subject(), { cpu: 5 }), await upHost(subject())];
+      const items = [2, 2, 2, 1].map((cpu) => itemFor(host, { resources: { cpu } }));
+      const outcomes = await recordAll(subject(), [itemFor(other), ...items, itemFor(other)]);
+      expect(outcomeKinds(outcomes)).toEqual([
+        ...['recorded', 'recorded', 'recorded', 'over_limit', 'recorded', 'recorded'],
+      ]);
+      expect((await hostNow(subject(), host.id)).allocated).toEqual({ cpu: 5 });
+      await expectBalanced(subject(), [host.id, other.id]);
     });
 
     it('answers a repeat as it did the first time, and books nothing twice', async () => {
@@ -141,7 +174,7 @@ export function describeRecord(subject: Subject): void {
       const batch = [itemFor(host), itemFor(host), itemFor(host)];
       const first = await recordAll(subject(), batch);
       // The host is full and closed by now; that must not matter to what is recorded already.
-      await subject().setHostMode(host.id, 'cordoned', 'test');
+      await subject().patchHost(host.id, modePatch('cordoned', 'test'), TESTER);
       expect(await recordAll(subject(), batch)).toEqual(first);
       expect((await hostNow(subject(), host.id)).allocated).toEqual({ cpu: 3, memory: 3, disk: 3 });
       await expectBalanced(subject(), [host.id]);
@@ -287,7 +320,7 @@ export function describeRecord(subject: Subject): void {
               await recordAll(subject(), [item, item]);
             } else {
               const { id } = item.spec;
-              if (what === 'delete') await subject().want(id, 'deleted');
+              if (what === 'delete') await subject().want(id, 'deleted', TESTER);
               await take(subject(), 'prop', id);
               const state = ({ replace: 'placed', fail: 'failed', delete: 'deleted' } as const)[
                 what

@@ -6,6 +6,7 @@ import { DESIRED_STATES, type Reason, type Vm, type VmState } from '../../src/mo
 import { nextStep } from '../../src/model/vm-lifecycle.js';
 import { itemFor, placedVm, recordAll, take, takeAll, upHost, saveOne } from './builders.js';
 import type { Subject } from './catalogue-contract.js';
+import { saysOf, tell } from './reporting.js';
 
 const STATES = [
   'placed',
@@ -19,14 +20,6 @@ const STATES = [
 ] as const satisfies readonly VmState[];
 
 const SAID: Reason = { code: 'crashed', detail: 'it ended by itself' };
-
-const saysOf = (vm: Vm, state: AgentVm['state'], reason: Reason | null = null): AgentVm => ({
-  id: vm.id,
-  assignment: vm.allocation!.assignment,
-  state,
-  resources: vm.resources,
-  reason,
-});
 
 /** The table of reports.ts, told in other words. */
 function stateAfter(vm: Vm, said: AgentVm['state'] | null): VmState {
@@ -72,12 +65,12 @@ export function describeReports(subject: Subject): void {
           }),
         ),
       );
-      await subject().reportVms(
-        host.id,
-        cases.flatMap(({ said }, index) =>
-          said === null ? [] : [saysOf(before[index]!, said, said === 'failed' ? SAID : null)],
-        ),
+      const said = cases.flatMap(({ said: what }, index) =>
+        what === null ? [] : [saysOf(before[index]!, what, what === 'failed' ? SAID : null)],
       );
+      await tell(subject(), host, said);
+      // What is missing is so at the second report.
+      await tell(subject(), host, said);
       const due = new Set((await takeAll(subject(), 'after')).map(({ vm }) => vm.id));
 
       for (const [index, { said, ...rest }] of cases.entries()) {
@@ -106,17 +99,18 @@ export function describeReports(subject: Subject): void {
         hasRun: true,
         nextInMs: null,
       });
-      expect(await subject().reportVms(host.id, [saysOf(vm, 'running')])).toBe(0);
-      expect(await subject().reportVms(host.id, [saysOf(vm, 'failed', SAID)])).toBe(1);
+      expect((await tell(subject(), host, [saysOf(vm, 'running')])).changed).toBe(0);
+      expect((await tell(subject(), host, [saysOf(vm, 'failed', SAID)])).changed).toBe(1);
       expect(await subject().vm(vm.id)).toMatchObject({ state: 'stopped', reason: SAID });
-      expect(await subject().reportVms(host.id, [saysOf(vm, 'failed', SAID)])).toBe(0);
-      expect(await subject().reportVms(host.id, [])).toBe(1);
+      expect((await tell(subject(), host, [saysOf(vm, 'failed', SAID)])).changed).toBe(0);
+      expect((await tell(subject(), host, [])).changed).toBe(0);
+      expect((await tell(subject(), host, [])).changed).toBe(1);
       expect(await subject().vm(vm.id)).toMatchObject({
         state: 'unknown',
         reason: { code: 'missing_on_host' },
       });
-      expect(await subject().reportVms(host.id, [])).toBe(0);
-      expect(await subject().reportVms(host.id, [saysOf(vm, 'running')])).toBe(1);
+      expect((await tell(subject(), host, [])).changed).toBe(0);
+      expect((await tell(subject(), host, [saysOf(vm, 'running')])).changed).toBe(1);
       expect(await subject().vm(vm.id)).toMatchObject({ state: 'running', reason: null });
     });
 
@@ -124,11 +118,11 @@ export function describeReports(subject: Subject): void {
       const [host, other] = [await upHost(subject()), await upHost(subject())];
       const vm = await placedVm(subject(), host);
       const old = { ...saysOf(vm, 'running'), assignment: vm.allocation!.assignment - 1 };
-      await subject().reportVms(host.id, [old]);
-      await subject().reportVms(other.id, [saysOf(vm, 'running')]);
+      await tell(subject(), host, [old]);
+      await tell(subject(), other, [saysOf(vm, 'running')]);
       expect(await subject().vm(vm.id)).toMatchObject({ state: 'placed', hasRun: false });
       await take(subject(), 'me', vm.id);
-      expect(await subject().reportVms(host.id, [saysOf(vm, 'running')])).toBe(0);
+      expect((await tell(subject(), host, [saysOf(vm, 'running')])).changed).toBe(0);
       expect(await subject().vm(vm.id)).toMatchObject({ state: 'placed', hasRun: false });
     });
 
@@ -143,7 +137,7 @@ export function describeReports(subject: Subject): void {
         failedTry: true,
       });
       expect(await take(subject(), 'me', vm.id)).toBeNull();
-      expect(await subject().reportVms(host.id, [])).toBe(1);
+      expect((await tell(subject(), host, [])).changed).toBe(1);
       expect(await take(subject(), 'me', vm.id)).not.toBeNull();
     });
 
@@ -151,7 +145,7 @@ export function describeReports(subject: Subject): void {
       const host = await upHost(subject());
       const vm = await placedVm(subject(), host);
       const odd = { code: 'odd', detail: 'a\u0000b\ud83d' };
-      expect(await subject().reportVms(host.id, [saysOf(vm, 'stopped', odd)])).toBe(1);
+      expect((await tell(subject(), host, [saysOf(vm, 'stopped', odd)])).changed).toBe(1);
       expect(await subject().vm(vm.id)).toMatchObject({
         reason: { code: 'odd', detail: 'a\ufffdb\ufffd' },
       });

@@ -1,4 +1,5 @@
 /** VMs for readers and for those who want something of them. */
+import { TESTER } from '../support/callers.js';
 import { describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { VmQuery } from '../../src/model/ports.js';
@@ -17,7 +18,7 @@ import type { Subject } from './catalogue-contract.js';
 export function describeVms(subject: Subject): void {
   const deletedVm = async () => {
     const vm = await placedVm(subject(), await upHost(subject()));
-    await subject().want(vm.id, 'deleted');
+    await subject().want(vm.id, 'deleted', TESTER);
     await take(subject(), 'me', vm.id);
     await subject().releaseVm('me', vm.id, { state: 'deleted', reason: null });
     return vm;
@@ -28,8 +29,8 @@ export function describeVms(subject: Subject): void {
       const vm = await deletedVm();
       const host = await upHost(subject());
       expect(await subject().vm(vm.id)).toBeNull();
-      expect(await subject().want(vm.id, 'running')).toBeNull();
-      expect(await subject().want(vm.id, 'deleted')).toBeNull();
+      expect(await subject().want(vm.id, 'running', TESTER)).toBeNull();
+      expect(await subject().want(vm.id, 'deleted', TESTER)).toBeNull();
       expect(await subject().vmByRequest(vm.id)).toMatchObject({
         vm: { id: vm.id, state: 'deleted' },
         requestHash: `hash of ${vm.id}`,
@@ -48,7 +49,7 @@ export function describeVms(subject: Subject): void {
     it('that nobody made are not there', async () => {
       expect(await subject().vm('no-such-vm')).toBeNull();
       expect(await subject().vmByRequest('no-such-vm')).toBeNull();
-      expect(await subject().want('no-such-vm', 'deleted')).toBeNull();
+      expect(await subject().want('no-such-vm', 'deleted', TESTER)).toBeNull();
     });
 
     it('are purged when deleted, never otherwise', async () => {
@@ -59,20 +60,34 @@ export function describeVms(subject: Subject): void {
 
     it('may be wanted gone at any time, and nothing else from then on', async () => {
       const vm = await placedVm(subject(), await upHost(subject()));
-      expect(await subject().want(vm.id, 'stopped')).toMatchObject({ desiredState: 'stopped' });
-      expect(await subject().want(vm.id, 'running')).toMatchObject({ desiredState: 'running' });
-      expect(await subject().want(vm.id, 'deleted')).toMatchObject({ desiredState: 'deleted' });
-      expect(await subject().want(vm.id, 'deleted')).toMatchObject({ desiredState: 'deleted' });
-      expect((await failureOf(subject().want(vm.id, 'running'))).code).toBe('state_conflict');
-      expect((await failureOf(subject().want(vm.id, 'stopped'))).code).toBe('state_conflict');
+      expect(await subject().want(vm.id, 'stopped', TESTER)).toMatchObject({
+        desiredState: 'stopped',
+      });
+      expect(await subject().want(vm.id, 'running', TESTER)).toMatchObject({
+        desiredState: 'running',
+      });
+      expect(await subject().want(vm.id, 'deleted', TESTER)).toMatchObject({
+        desiredState: 'deleted',
+      });
+      expect(await subject().want(vm.id, 'deleted', TESTER)).toMatchObject({
+        desiredState: 'deleted',
+      });
+      expect((await failureOf(subject().want(vm.id, 'running', TESTER))).code).toBe(
+        'state_conflict',
+      );
+      expect((await failureOf(subject().want(vm.id, 'stopped', TESTER))).code).toBe(
+        'state_conflict',
+      );
     });
 
     it('that have failed can only be wanted gone', async () => {
       const vm = await placedVm(subject(), await upHost(subject()));
       await take(subject(), 'me', vm.id);
       await subject().releaseVm('me', vm.id, { state: 'failed', reason: null });
-      expect((await failureOf(subject().want(vm.id, 'running'))).code).toBe('state_conflict');
-      expect(await subject().want(vm.id, 'deleted')).toMatchObject({ state: 'failed' });
+      expect((await failureOf(subject().want(vm.id, 'running', TESTER))).code).toBe(
+        'state_conflict',
+      );
+      expect(await subject().want(vm.id, 'deleted', TESTER)).toMatchObject({ state: 'failed' });
     });
   });
 
@@ -113,7 +128,7 @@ export function describeVms(subject: Subject): void {
         await placedVm(subject(), host),
       ];
       const first = await subject().vms({ limit: 2, cursor: null, hostId: host.id });
-      await subject().want(b.id, 'deleted');
+      await subject().want(b.id, 'deleted', TESTER);
       await take(subject(), 'me', b.id);
       await subject().releaseVm('me', b.id, { state: 'deleted', reason: null });
       const e = await placedVm(subject(), host);

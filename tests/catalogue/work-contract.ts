@@ -1,4 +1,5 @@
 /** The lifecycle's work: who has a VM, what was found, and what is given back. */
+import { TESTER } from '../support/callers.js';
 import { describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Progress } from '../../src/model/ports.js';
@@ -35,9 +36,21 @@ export function describeWork(subject: Subject): void {
       expect(await take(subject(), 'me', vm.id)).toEqual({
         lease: 'me',
         vm,
-        contact: { hostId: host.id, address, credential: `credential of ${host.id}` },
+        contact: { hostId: host.id, address, ip: null, credential: `credential of ${host.id}` },
+        overrides: {},
         tries: 0,
       });
+    });
+
+    it('leaves alone what is on hosts that are busy', async () => {
+      const [calm, busy] = [await upHost(subject()), await upHost(subject())];
+      const [first, other] = [await placedVm(subject(), calm), await placedVm(subject(), busy)];
+      const taken = async (hosts: readonly string[]) =>
+        (await subject().takeWork('me', 10_000, 600_000, hosts)).map(({ vm }) => vm.id);
+      const some = await taken([busy.id, 'nobody']);
+      expect(some).toContain(first.id);
+      expect(some).not.toContain(other.id);
+      expect(await taken([])).toContain(other.id);
     });
 
     it('that was taken again can no longer be written under the older lease', async () => {
@@ -132,7 +145,7 @@ export function describeWork(subject: Subject): void {
       });
       await saveOne(subject(), 'me', vm.id, found({ nextInMs: 600_000 }));
       expect(await take(subject(), 'me', vm.id)).toBeNull();
-      await subject().want(vm.id, 'stopped');
+      await subject().want(vm.id, 'stopped', TESTER);
       expect(await take(subject(), 'me', vm.id)).toMatchObject({ tries: 0, vm: { hasRun: true } });
       const rested = await saveOne(
         subject(),
@@ -184,7 +197,7 @@ export function describeWork(subject: Subject): void {
     it('is due at once when something else was wanted while it was under way', async () => {
       const vm = await placedVm(subject(), await upHost(subject()));
       await take(subject(), 'me', vm.id);
-      await subject().want(vm.id, 'deleted');
+      await subject().want(vm.id, 'deleted', TESTER);
       expect(await take(subject(), 'other', vm.id)).toBeNull();
       await saveOne(subject(), 'me', vm.id, found({ desiredState: 'stopped' }));
       expect(await take(subject(), 'other', vm.id)).toMatchObject({
@@ -207,7 +220,7 @@ export function describeWork(subject: Subject): void {
     it('gives the booking back once and notes it for the ledger', async () => {
       const host = await upHost(subject());
       const vm = await placedVm(subject(), host);
-      await subject().want(vm.id, 'deleted');
+      await subject().want(vm.id, 'deleted', TESTER);
       await take(subject(), 'me', vm.id);
       const result = { state: 'deleted' as const, reason: null };
       expect(await subject().releaseVm('me', vm.id, result)).toMatchObject({
@@ -263,7 +276,7 @@ export function describeWork(subject: Subject): void {
       await take(subject(), 'me', vm.id);
       await subject().releaseVm('me', vm.id, { state: 'failed', reason: null });
       const pending = (await subject().pendingReleases(0, 1_000)).length;
-      await subject().want(vm.id, 'deleted');
+      await subject().want(vm.id, 'deleted', TESTER);
       expect(await take(subject(), 'me', vm.id)).toMatchObject({ vm: { state: 'failed' } });
       const result = { state: 'deleted' as const, reason: null };
       expect(await subject().releaseVm('me', vm.id, result)).toMatchObject({ state: 'deleted' });
@@ -273,7 +286,7 @@ export function describeWork(subject: Subject): void {
     it('of a VM that was wanted gone meanwhile leaves it due', async () => {
       const vm = await placedVm(subject(), await upHost(subject()));
       await take(subject(), 'me', vm.id);
-      await subject().want(vm.id, 'deleted');
+      await subject().want(vm.id, 'deleted', TESTER);
       await subject().releaseVm('me', vm.id, { state: 'failed', reason: null });
       expect(await take(subject(), 'me', vm.id)).toMatchObject({
         contact: null,

@@ -18,24 +18,6 @@ begin
 end
 $$;
 
--- allocated + requested <= limit in every class that is asked for.
-create function amounts_fit(limits jsonb, allocated jsonb, requested jsonb) returns boolean
-language plpgsql immutable as $$
-declare
-  class text;
-  amount text;
-begin
-  for class, amount in select key, value from jsonb_each_text(requested) loop
-    if amount::bigint > 0 and coalesce((allocated ->> class)::bigint, 0) + amount::bigint
-      > coalesce((limits ->> class)::bigint, 0)
-    then
-      return false;
-    end if;
-  end loop;
-  return true;
-end
-$$;
-
 -- Whether no amount is negative.
 create function amounts_are_counts(amounts jsonb) returns boolean
 language plpgsql immutable as $$

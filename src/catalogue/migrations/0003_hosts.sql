@@ -4,7 +4,7 @@ create table hosts (
   id text primary key,
   -- Order of registration.
   seq bigint generated always as identity unique,
-  name text not null unique,
+  name text not null,
   address text not null,
   credential text not null,
   zone text not null,
@@ -13,6 +13,26 @@ create table hosts (
   mode text not null default 'enabled'
     check (mode in ('enabled', 'cordoned', 'draining', 'retired')),
   mode_reason text,
+  mode_owner text,
+  -- When a cordon ends by itself.
+  mode_until timestamptz check (mode_until is null or mode = 'cordoned'),
+  -- What the operator says: {zone, labels, overcommit, reserve, totals}.
+  overrides jsonb not null default '{}',
+  -- What the agent says, as far as it counts: {zone, labels, totals}. Zone, labels, inventory and
+  -- limits of this row are computed from it, from the overrides and from the configuration.
+  said jsonb not null,
+  -- Number of the last report of this boot; 0 after a join: any is newer.
+  report bigint not null default 0,
+  -- Totals that one report gave below the accepted ones; a second report makes them count.
+  suspected jsonb not null default '{}',
+  -- What the machine really uses per class.
+  used jsonb not null default '{}',
+  -- What VMs without a record take there; `limits` is already less by it.
+  orphaned jsonb not null default '{}',
+  -- Of the token with which the agent speaks to the control plane; null until it has one.
+  token_hash text unique,
+  -- The address that its name had when it joined: calls go there and nowhere else.
+  ip text,
   missed_polls integer not null default 0 check (missed_polls >= 0),
   inventory jsonb not null,
   limits jsonb not null,
@@ -23,3 +43,5 @@ create table hosts (
   last_seen_at timestamptz,
   created_at timestamptz not null default clock_timestamp()
 ) with (fillfactor = 50);
+-- A retired host gives its name back.
+create unique index hosts_name_key on hosts (name) where mode <> 'retired';
