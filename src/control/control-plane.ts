@@ -1,20 +1,33 @@
 /** The control plane: verbs and loops joined on one set of ports. */
 import { DomainError, invariant } from '../model/errors.js';
-import { factsOf } from '../model/host.js';
-import { inventoryOf } from '../model/inventory.js';
-import type { Log } from '../model/ports.js';
+import type { Caller } from './caller.js';
 import { explain } from '../placement/explain.js';
+import { rankedBy } from '../placement/strategies.js';
+import { hashOf } from '../std/secret.js';
 import type { Control, JoinHostInput } from './control.js';
 import { createVm } from './create-vm.js';
+import { createAll, createSome } from './create-vms.js';
+import { DrainLoop } from './drain-loop.js';
+import { driftChore } from './drift-chore.js';
+import { drainVerbs } from './drain-verbs.js';
 import { HealthLoop } from './health-loop.js';
+import { cordonChore, hostVerbs } from './host-verbs.js';
+import { idempotencyChore } from './idempotency-upkeep.js';
 import { createLeaseLoop } from './lease-loop.js';
 import { LedgerLoop, readiness } from './ledger-loop.js';
 import { LifecycleLoop } from './lifecycle-loop.js';
+import { orphanVerbs } from './orphan-verbs.js';
 import type { Ports } from './ports.js';
 import { compare, rebuild } from './rebuild.js';
+import { endReservation, expiryChore, reserve } from './reservations.js';
 import { Scheduler } from './scheduler.js';
 import type { ControlSettings } from './settings.js';
 import { waitForVm } from './wait-for-vm.js';
+import { tokenVerbs } from './tokens.js';
+import { WaitingRoom } from './waiting-room.js';
+import { eventChores } from './events-upkeep.js';
+import { usageChores } from './usage-chores.js';
+import { UpkeepLoop } from './upkeep-loop.js';
 import { wantVm } from './want-vm.js';
 
 export interface ControlPlane extends Control {
@@ -33,43 +46,85 @@ export function createControlPlane(ports: Ports, settings: ControlSettings): Con
     { ports, scheduler, attemptsMax: settings.lifecycle.attemptsMax },
     settings.lifecycle,
   );
-  const health = new HealthLoop(
+  const health = new HealthLoop(ports, settings.health, settings.replicaId, () => {
+    lifecycle.poke();
+  });
+  const waitingRoom = new WaitingRoom({
     ports,
-    settings.health,
-    settings.capacity,
-    settings.replicaId,
-    () => {
+    scheduler,
+    settings: settings.waiting,
+    ranking: settings.scheduler.ranking,
+    replicaId: settings.replicaId,
+    onPlaced: () => {
       lifecycle.poke();
     },
-  );
+  });
+  const drains = new DrainLoop({
+    ports,
+    scheduler,
+    ranking: settings.scheduler.ranking,
+    replicaId: settings.replicaId,
+    onVmsDue: () => {
+      lifecycle.poke();
+    },
+  });
   const leases = createLeaseLoop(ports, settings.bookingLeaseMs);
+  const upkeep = new UpkeepLoop(ports, settings.replicaId, [
+    cordonChore(ports),
+    driftChore(ports, settings.bookingLeaseMs, (epoch) => {
+      ledgerLoop.disagree('drift', epoch);
+    }),
+    ...usageChores(ports),
+    expiryChore(ports, () => {
+      waitingRoom.poke();
+    }),
+    ...eventChores(ports, settings.keep),
+    idempotencyChore(ports),
+  ]);
 
-  const want = async (id: string, desired: 'running' | 'stopped' | 'deleted', log: Log) => {
-    const vm = await wantVm(ports, id, desired, log);
+  /** What is booked has work for the lifecycle; what cannot be, may be for the ledger's sake. */
+  const booking = async <T>(call: () => Promise<T>): Promise<T> => {
+    try {
+      const result = await call();
+      lifecycle.poke();
+      return result;
+    } catch (error) {
+      if (error instanceof DomainError && error.code.startsWith('ledger_')) ledgerLoop.poke();
+      throw error;
+    }
+  };
+
+  const want = async (id: string, desired: 'running' | 'stopped' | 'deleted', by: Caller) => {
+    const vm = await wantVm(ports, id, desired, by);
     lifecycle.poke();
     return vm;
   };
 
   return {
-    async createVm(input, log) {
-      try {
-        const vm = await createVm(ports, scheduler, input, log);
-        lifecycle.poke();
-        return vm;
-      } catch (error) {
-        if (error instanceof DomainError && error.code.startsWith('ledger_')) ledgerLoop.poke();
-        throw error;
-      }
+    createVm: (input, by) => booking(() => createVm(ports, scheduler, waitingRoom, input, by)),
+    createVms: (inputs, { partial }, by) =>
+      booking(async () => {
+        if (partial) return createSome(ports, scheduler, waitingRoom, inputs, by);
+        const vms = await createAll(ports, scheduler, inputs, by);
+        return vms.map((vm) => ({ status: 'placed', vm }));
+      }),
+    reserve: (input, by) => booking(() => reserve(ports, scheduler, input, by)),
+    async endReservation(id, by) {
+      const reservation = await endReservation(ports, id, by);
+      waitingRoom.poke();
+      return reservation;
     },
     waitForVm: (id, timeoutMs, signal) => waitForVm(ports, id, timeoutMs, signal),
-    deleteVm: (id, log) => want(id, 'deleted', log),
-    startVm: (id, log) => want(id, 'running', log),
-    stopVm: (id, log) => want(id, 'stopped', log),
-    async explain(request) {
-      return explain(await ports.ledger.view(), request, settings.scheduler.ranking);
+    deleteVm: (id, by) => want(id, 'deleted', by),
+    startVm: (id, by) => want(id, 'running', by),
+    stopVm: (id, by) => want(id, 'stopped', by),
+    async explain(request, strategy) {
+      const ranking = rankedBy(settings.scheduler.ranking, strategy);
+      return explain(await ports.ledger.view(), request, ranking);
     },
-    async joinHost(input, log) {
-      const host = await ports.catalogue.joinHost(joinRequestOf(input, settings));
+    async joinHost(input, { actor, log }) {
+      const ip = await ports.agents.resolve(input.address);
+      const host = await ports.catalogue.joinHost(joinRequestOf(input, ip), actor);
       log.info('host joined', { hostId: host.id, name: host.name, address: host.address });
       // The poll makes it `up`; the agent need not wait for it.
       health.pollHost(host.id).catch((error: unknown) => {
@@ -77,23 +132,33 @@ export function createControlPlane(ports: Ports, settings: ControlSettings): Con
       });
       return host;
     },
-    async setHostMode(idOrName, mode, reason, log) {
-      const host = await ports.catalogue.setHostMode(idOrName, mode, reason);
-      if (host === null) throw new DomainError('not_found', `There is no host ${idOrName}.`);
-      log.info('host mode', { hostId: host.id, mode, reason });
-      await ports.ledger.pushHosts([factsOf(host)]).catch((error: unknown) => {
-        // The catalogue already refuses (or allows) bookings there; the health loop pushes again.
-        log.warn('placement hears of the mode later', { hostId: host.id, error });
-      });
-      return host;
-    },
-    async rebuild({ dryRun }, log) {
+    ...drainVerbs({
+      ports,
+      ranking: settings.scheduler.ranking,
+      onWork: () => {
+        drains.poke();
+        lifecycle.poke();
+        waitingRoom.poke();
+      },
+    }),
+    ...hostVerbs(ports, health),
+    async rebuild({ dryRun }, { actor, log }) {
       if (dryRun) return compare(ports);
       const report = await rebuild(ports, () => Promise.resolve('operator'), log);
       invariant(report !== null, 'an operator always has a reason');
+      const subject = { kind: 'ledger', id: 'ledger' };
+      await ports.catalogue.note(actor, 'ledger.rebuild', subject);
       return report;
     },
     readiness: () => readiness(ports),
+    ...orphanVerbs(ports, settings.health.onMissing, async () => {
+      lifecycle.poke();
+      // The adoption has begun a rebuild: whoever asks for a place next need not meet it.
+      await ledgerLoop.runOnce().catch(() => {
+        ledgerLoop.poke();
+      });
+    }),
+    ...tokenVerbs(ports),
 
     async start() {
       await ledgerLoop.runOnce().catch((error: unknown) => {
@@ -101,17 +166,29 @@ export function createControlPlane(ports: Ports, settings: ControlSettings): Con
       });
       ledgerLoop.start();
       lifecycle.start();
+      drains.start();
+      waitingRoom.start();
       leases.start();
+      upkeep.start();
       health.start();
     },
     async stop() {
+      await waitingRoom.stop();
       await scheduler.stop();
-      await Promise.all([lifecycle.stop(), health.stop(), leases.stop(), ledgerLoop.stop()]);
+      await Promise.all([
+        lifecycle.stop(),
+        drains.stop(),
+        health.stop(),
+        leases.stop(),
+        upkeep.stop(),
+        ledgerLoop.stop(),
+      ]);
     },
   };
 }
 
-const joinRequestOf = ({ totals, ...input }: JoinHostInput, settings: ControlSettings) => ({
+const joinRequestOf = ({ token, ...input }: JoinHostInput, ip: string) => ({
   ...input,
-  inventory: inventoryOf(totals, settings.capacity),
+  ip,
+  tokenHash: token === undefined ? null : hashOf(token),
 });

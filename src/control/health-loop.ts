@@ -3,14 +3,14 @@
  * capacities and VM states are taken over; and placement is shown every host as the catalogue has
  * it, in case it missed a change.
  */
-import cron, { type ScheduledTask } from 'node-cron';
 import pLimit from 'p-limit';
 import type { AgentStatus } from '../model/agent-report.js';
+import { DomainError } from '../model/errors.js';
 import { factsOf, type Host } from '../model/host.js';
 import { afterPoll, type Liveness } from '../model/host-liveness.js';
-import { inventoryOf, type CapacityPolicy } from '../model/inventory.js';
-import type { AgentContact, HostPoll, Log } from '../model/ports.js';
-import type { Ports } from './ports.js';
+import type { AgentContact, HostPoll } from '../model/ports.js';
+import type { Ports, Scheduled } from './ports.js';
+import { reconcile } from './reconcile.js';
 import type { HealthSettings } from './settings.js';
 
 const LEASE = 'health';
@@ -19,46 +19,34 @@ const HOSTS_PAGE = 100;
 /** Of a period. */
 const LEASE_SHARE = 0.9;
 
-type Target = AgentContact & Liveness;
+type Target = AgentContact & Liveness & { readonly askedAt: Date };
 
 interface Polled {
   readonly poll: HostPoll;
   readonly status: AgentStatus | null;
+  /** null when the host spoke by itself. */
+  readonly askedAt: Date | null;
 }
 
 export class HealthLoop {
   readonly #ports: Ports;
   readonly #settings: HealthSettings;
-  readonly #capacity: CapacityPolicy;
   readonly #replicaId: string;
   readonly #onVmsChanged: () => void;
-  #task: ScheduledTask | null = null;
+  #task: Scheduled | null = null;
   #running: Promise<void> | null = null;
 
   /** @param onVmsChanged called when a report changed what is known of VMs */
-  constructor(
-    ports: Ports,
-    settings: HealthSettings,
-    capacity: CapacityPolicy,
-    replicaId: string,
-    onVmsChanged: () => void,
-  ) {
+  constructor(ports: Ports, settings: HealthSettings, replicaId: string, onVmsChanged: () => void) {
     this.#ports = ports;
     this.#settings = settings;
-    this.#capacity = capacity;
     this.#replicaId = replicaId;
     this.#onVmsChanged = onVmsChanged;
   }
 
   /** Polls now and then at each period. */
   start(): void {
-    this.#task ??= cron.schedule(cronOf(this.#settings.periodS), () => this.#tick(), {
-      name: 'health',
-      noOverlap: true,
-      // A tick that comes late in a busy process is made up for by the next one.
-      suppressMissedWarning: true,
-      logger: cronLogger(this.#ports.log),
-    });
+    this.#task ??= this.#ports.schedule('health', this.#settings.periodS, () => this.#tick());
     void this.#tick();
   }
 
@@ -80,6 +68,27 @@ export class HealthLoop {
   /** One look at one host, when something suggests that it has changed. */
   async pollHost(hostId: string): Promise<void> {
     await this.#pollAll(await this.#ports.catalogue.contacts(hostId));
+  }
+
+  /**
+   * What a host says without being asked. One that does not count as up is asked now instead: that
+   * it can speak does not show that it can be spoken to.
+   * @throws DomainError `not_found`
+   */
+  async acceptStatus(status: AgentStatus): Promise<void> {
+    const { hostId } = status;
+    const [target] = await this.#ports.catalogue.contacts(hostId);
+    if (target === undefined) throw new DomainError('not_found', `There is no host ${hostId}.`);
+    if (target.state !== 'up') {
+      await this.#pollAll([target]);
+      return;
+    }
+    const changed = await this.#ports.catalogue.saveHostReport(hostId, status);
+    const pushed = await Promise.allSettled([this.#pushHosts(changed)]);
+    const { address, state, missedPolls } = target;
+    const poll = { hostId, address, state, missedPolls, status };
+    await this.#takeOverVms([{ status, askedAt: null, poll }]);
+    for (const result of pushed) if (result.status === 'rejected') throw result.reason;
   }
 
   async #tick(): Promise<void> {
@@ -133,28 +142,23 @@ export class HealthLoop {
     }
     return {
       status,
+      askedAt: target.askedAt,
       poll: {
         hostId,
         address: target.address,
         ...after,
-        status:
-          status === null
-            ? null
-            : {
-                inventory: inventoryOf(status.totals, this.#capacity),
-                version: status.version,
-                bootId: status.bootId,
-              },
+        status,
       },
     };
   }
 
   async #takeOverVms(polled: readonly Polled[]): Promise<void> {
     let changed = 0;
-    for (const { poll, status } of polled) {
+    const { onMissing } = this.#settings;
+    for (const { poll, status, askedAt } of polled) {
       try {
         if (status !== null) {
-          changed += await this.#ports.catalogue.reportVms(poll.hostId, status.vms);
+          changed += await reconcile(this.#ports, poll.hostId, status, { onMissing, askedAt });
         } else if (poll.state === 'down') {
           changed += await this.#ports.catalogue.loseVms(poll.hostId);
         }
@@ -174,6 +178,7 @@ export class HealthLoop {
     const { catalogue, ledger } = this.#ports;
     const fleet = await ledger.view();
     const shown = new Map([...fleet.hosts()].map(({ id, revision }) => [id, revision]));
+    const unlisted = new Set(shown.keys());
     let cursor: string | null = null;
     do {
       const page: Awaited<ReturnType<typeof catalogue.hosts>> = await catalogue.hosts({
@@ -181,35 +186,15 @@ export class HealthLoop {
         cursor,
       });
       await this.#pushHosts(page.items.filter(({ id, revision }) => shown.get(id) !== revision));
+      for (const { id } of page.items) unlisted.delete(id);
       cursor = page.nextCursor;
     } while (cursor !== null);
+    // Lists leave out retired hosts; placement has to hear that they are.
+    const retired = await Promise.all([...unlisted].map((id) => catalogue.host(id)));
+    await this.#pushHosts(retired.filter((host) => host !== null));
   }
 
   async #pushHosts(hosts: readonly Host[]): Promise<void> {
     if (hosts.length > 0) await this.#ports.ledger.pushHosts(hosts.map(factsOf));
   }
-}
-
-/** What node-cron has to say goes where everything else does, and not to the console. */
-const cronLogger = (log: Log) => ({
-  debug: () => undefined,
-  info: (message: string) => {
-    log.debug(message, { part: 'cron' });
-  },
-  warn: (message: string) => {
-    log.debug(message, { part: 'cron' });
-  },
-  error: (message: string | Error) => {
-    log.error(String(message), { part: 'cron' });
-  },
-});
-
-/**
- * The cron expression of a period that divides a minute, or an hour in whole minutes; the
- * configuration allows no others.
- */
-export function cronOf(periodS: number): string {
-  if (periodS < 60) return `*/${periodS.toString()} * * * * *`;
-  if (periodS < 3_600) return `0 */${(periodS / 60).toString()} * * * *`;
-  return '0 0 * * * *';
 }

@@ -5,9 +5,11 @@
  */
 import { nextStep } from '../model/vm-lifecycle.js';
 import type { LedgerBooking, WorkItem } from '../model/ports.js';
-import { carryOut, type Finding, type StepContext } from './lifecycle-step.js';
+import type { Finding } from './finding.js';
+import { carryOut, type StepContext } from './lifecycle-step.js';
 import { Loop } from './loop.js';
 import { ProgressWriter } from './progress-writer.js';
+import { giveBack } from './reservations.js';
 import type { LifecycleSettings } from './settings.js';
 
 /** Pause of a VM whose host is busy with as many others as it may be. */
@@ -58,9 +60,16 @@ export class LifecycleLoop {
       this.#context.ports.newId(),
       room,
       this.#settings.leaseMs,
+      this.#busyHosts(),
     );
     for (const item of items) this.#begin(item);
     return items.length === room;
+  }
+
+  /** Their VMs would only be postponed, again and again; each step that ends looks for them. */
+  #busyHosts(): readonly string[] {
+    const { perHostMax } = this.#settings;
+    return [...this.#perHost].flatMap(([hostId, busy]) => (busy >= perHostMax ? [hostId] : []));
   }
 
   #begin(item: WorkItem): void {
@@ -109,11 +118,22 @@ export class LifecycleLoop {
       if (progress.nextInMs !== null) this.#pokeIn(progress.nextInMs);
       return;
     }
+    if (finding.kind === 'renew') {
+      if (await catalogue.renewAssignment(lease, vm.id, finding.above)) {
+        log.warn('vm gets a newer assignment than its host knows', { vmId: vm.id, ...finding });
+      }
+      return;
+    }
     const saved = await catalogue.releaseVm(lease, vm.id, finding.result);
     if (saved === null) return;
     const { state, reason } = finding.result;
     log.info('vm released', { vmId: vm.id, hostId: contact?.hostId, to: state, reason });
     if (state === 'deleted') this.#context.ports.checkpoint('delete:released');
+    if (vm.movingTo !== null && finding.result.movesOn !== true) {
+      await giveBack(this.#context.ports, vm.movingTo, null).catch((error: unknown) => {
+        log.debug('room for a move is left to the upkeep', { vmId: vm.id, error });
+      });
+    }
     if (contact === null || vm.allocation === null) return;
     await this.#releaseInLedger({
       bookingId: vm.allocation.bookingId,

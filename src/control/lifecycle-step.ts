@@ -3,23 +3,23 @@
  * means. Writes nothing; the lifecycle loop saves what is found here.
  */
 import type { AgentVm } from '../model/agent-report.js';
-import { DomainError, hasCode, invariant } from '../model/errors.js';
-import type { AgentContact, Progress, ReleaseResult, WorkItem } from '../model/ports.js';
-import type { Reason, Vm, VmState } from '../model/vm.js';
+import { DomainError, hasCode } from '../model/errors.js';
+import type { WorkItem } from '../model/ports.js';
+import { ASSIGNMENT_BELIEVED_MAX } from '../model/stores/orphans.js';
+import type { Attempt, Reason, Vm, VmState } from '../model/vm.js';
 import { nextStep, type Step } from '../model/vm-lifecycle.js';
-import { fullJitterMs } from '../std/backoff.js';
+import {
+  addressOf,
+  again,
+  ASK_AGAIN_MS,
+  isUprooted,
+  progress,
+  refusersOf,
+  type Finding,
+} from './finding.js';
+import { evict, rebook, stoppedForMove } from './move-step.js';
 import type { Ports } from './ports.js';
 import type { Scheduler } from './scheduler.js';
-
-export type Finding =
-  | { readonly kind: 'progress'; readonly progress: Progress }
-  | { readonly kind: 'release'; readonly result: ReleaseResult };
-
-/** Pause before an agent is asked again how something goes on. */
-const ASK_AGAIN_MS = 150;
-
-/** Pauses after a failed try, with full jitter. */
-const RETRY = { baseMs: 500, maxMs: 15_000 };
 
 export interface StepContext {
   readonly ports: Ports;
@@ -48,34 +48,45 @@ const STEPS: Readonly<Record<Step, CarryOut>> = {
   create,
   start: async ({ ports }, item) =>
     fromPowerCall(item, await ports.agents.startVm(...addressOf(item))),
-  stop: async ({ ports }, item) =>
-    fromPowerCall(item, await ports.agents.stopVm(...addressOf(item))),
+  stop: async ({ ports }, item) => {
+    const seen = await ports.agents.stopVm(...addressOf(item));
+    return item.vm.movingTo === null ? fromPowerCall(item, seen) : stoppedForMove(seen);
+  },
   remove,
+  evict,
+  rebook,
 };
 
 async function placeAgain(context: StepContext, item: WorkItem): Promise<Finding> {
   const { ports, scheduler } = context;
   const { vm } = item;
-  const avoid = vm.attempts
-    .filter(({ outcome }) => outcome === 'refused')
-    .map(({ host }) => host.id);
-  const result = await scheduler.submit({ kind: 'again', spec: vm, requestHash: '', avoid });
+  const avoid = refusersOf(vm, ports);
+  const result = await scheduler.submit({
+    kind: 'again',
+    spec: vm,
+    strategy: vm.strategy,
+    requestHash: '',
+    avoid,
+    by: null,
+  });
   switch (result.kind) {
     case 'placed':
       ports.log.info('vm placed again', { vmId: vm.id, hostId: result.vm.host?.id });
       return progress('placed', { nextInMs: 0 });
-    case 'nowhere':
-      return released('failed', {
-        code: 'no_feasible_host',
-        detail:
-          avoid.length === 0
-            ? 'No host can take this VM.'
-            : `No other host can take this VM; ${avoid.length.toString()} refused it.`,
-      });
+    case 'nowhere': {
+      const detail =
+        avoid.length === 0
+          ? 'No host can take this VM.'
+          : `No other host can take this VM; ${avoid.length.toString()} refused it.`;
+      const code = 'no_feasible_host';
+      return isUprooted(vm)
+        ? again(ports, item, 'placed', { code, detail: `${detail} It is tried again.` })
+        : released('failed', { code, detail });
+    }
     case 'taken':
     case 'gone':
       // An earlier booking of it is still on its way out.
-      return again(context, item, 'placed', vm.reason);
+      return again(context.ports, item, 'placed', vm.reason);
   }
 }
 
@@ -83,6 +94,8 @@ async function create(context: StepContext, item: WorkItem): Promise<Finding> {
   const { vm } = item;
   const [contact, vmId, assignment] = addressOf(item);
   const { ports } = context;
+  const refused = vm.state === 'creating' && vm.reason?.code === CLAIM_REFUSED ? vm.reason : null;
+  if (refused !== null && !vm.hasRun) return leaveRefuser(context, item, refused);
   let seen: AgentVm;
   try {
     seen = await ports.agents.ensureVm(contact, {
@@ -91,9 +104,14 @@ async function create(context: StepContext, item: WorkItem): Promise<Finding> {
       assignment,
       resources: vm.resources,
       image: vm.image,
+      overrides: item.overrides,
     });
   } catch (error) {
+    // What has run holds its disk there, and may be running: it is not placed elsewhere.
     if (vm.hasRun) throw error;
+    if (hasCode(error, CLAIM_REFUSED)) {
+      return leaveRefuser(context, item, { code: error.code, detail: error.message });
+    }
     // Removed under this assignment, by us after it had failed there; or a newer one is known.
     if (hasCode(error, 'stale_assignment')) return giveUp(context, item, vm.reason);
     // Refused for what the order says: the next one would say the same.
@@ -107,6 +125,27 @@ async function create(context: StepContext, item: WorkItem): Promise<Finding> {
   return giveUp(context, item, seen.reason);
 }
 
+const CLAIM_REFUSED = 'claim_refused';
+
+/**
+ * A host that has refused a VM is told not to have it before the VM goes elsewhere: the same order
+ * may be on its way once more, and must not find room when it comes.
+ */
+async function leaveRefuser(
+  { ports, attemptsMax }: StepContext,
+  item: WorkItem,
+  reason: Reason,
+): Promise<Finding> {
+  const { vm } = item;
+  const gone = await ports.agents.removeVm(...addressOf(item)).catch((error: unknown) => {
+    if (error instanceof DomainError) return false;
+    throw error;
+  });
+  if (!gone || vm.host === null) return again(ports, item, 'creating', reason);
+  const isLast = refusersOf(vm, ports).length + 1 >= attemptsMax && !isUprooted(vm);
+  return triedElsewhere(isLast ? 'failed' : 'placed', reason, vm.host, 'refused', ports);
+}
+
 /** It never ran, so nothing on the host would be missed; but it must be gone before its booking. */
 async function giveUp(
   { ports }: StepContext,
@@ -115,10 +154,26 @@ async function giveUp(
 ): Promise<Finding> {
   const why = reason ?? { code: 'create_failed', detail: 'The host could not create it.' };
   const gone = await ports.agents.removeVm(...addressOf(item));
-  return gone
-    ? released('failed', why)
-    : progress('creating', { reason: why, nextInMs: ASK_AGAIN_MS });
+  if (!gone) return progress('creating', { reason: why, nextInMs: ASK_AGAIN_MS });
+  const { vm } = item;
+  if (!isUprooted(vm) || vm.host === null) return released('failed', why);
+  return triedElsewhere('placed', why, vm.host, 'failed', ports);
 }
+
+const triedElsewhere = (
+  state: 'placed' | 'failed',
+  reason: Reason,
+  host: Attempt['host'],
+  outcome: 'refused' | 'failed',
+  { clock }: Ports,
+): Finding => ({
+  kind: 'release',
+  result: {
+    state,
+    reason,
+    attempt: { host, at: new Date(clock.now()), outcome, detail: reason.detail },
+  },
+});
 
 async function remove({ ports }: StepContext, item: WorkItem): Promise<Finding> {
   if (item.contact === null) return released('deleted', null);
@@ -166,39 +221,18 @@ function afterFailure(
   step: Step,
   error: DomainError,
 ): Finding {
-  const { ports, attemptsMax } = context;
   const { vm } = item;
   const reason: Reason = { code: error.code, detail: error.message };
-  if (hasCode(error, 'claim_refused') && vm.host !== null) {
-    const attempt = {
-      host: vm.host,
-      at: new Date(ports.clock.now()),
-      outcome: 'refused' as const,
-      detail: error.message,
-    };
-    const refusals = vm.attempts.filter(({ outcome }) => outcome === 'refused').length + 1;
-    return {
-      kind: 'release',
-      result: { state: refusals < attemptsMax ? 'placed' : 'failed', reason, attempt },
-    };
-  }
+  const newest = error.code === 'stale_assignment' ? error.extra.newest : undefined;
+  const known = vm.allocation?.assignment ?? Infinity;
+  const isBehind =
+    typeof newest === 'number' && newest > known && newest <= ASSIGNMENT_BELIEVED_MAX;
+  // Refused twice: a catalogue that was restored is behind what the host was told before.
+  if (isBehind && item.tries > 0) return { kind: 'renew', above: newest };
   // No answer is not a failure, and a refusal may come from a stranger at the host's old address:
   // whatever was asked may have happened, so the booking stays.
-  return again(context, item, WHILE_UNSURE[step] ?? vm.state, reason);
+  return again(context.ports, item, WHILE_UNSURE[step] ?? vm.state, reason);
 }
-
-/** To be tried again after a pause that grows with the tries. */
-const again = (
-  { ports }: StepContext,
-  { tries }: WorkItem,
-  state: VmState,
-  reason: Reason | null,
-): Finding =>
-  progress(state, {
-    reason,
-    nextInMs: fullJitterMs(tries, RETRY, ports.random()) + ASK_AGAIN_MS,
-    failedTry: true,
-  });
 
 /** State to show while nobody knows whether the step has happened. */
 const WHILE_UNSURE: Readonly<Partial<Record<Step, VmState>>> = {
@@ -208,19 +242,9 @@ const WHILE_UNSURE: Readonly<Partial<Record<Step, VmState>>> = {
   remove: 'deleting',
 };
 
-function addressOf({ vm, contact }: WorkItem): [AgentContact, string, number] {
-  invariant(contact !== null && vm.allocation !== null, `VM ${vm.id} has work but no host`);
-  return [contact, vm.id, vm.allocation.assignment];
-}
-
 const resting = (vm: Vm): Finding => progress(vm.state, { reason: vm.reason, nextInMs: null });
 
 const released = (state: 'failed' | 'deleted', reason: Reason | null): Finding => ({
   kind: 'release',
   result: { state, reason },
 });
-
-const progress = (
-  state: VmState,
-  rest: Omit<Progress, 'state' | 'reason'> & { readonly reason?: Reason | null },
-): Finding => ({ kind: 'progress', progress: { reason: null, ...rest, state } });

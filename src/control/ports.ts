@@ -10,6 +10,11 @@ import type {
 } from '../model/ports.js';
 import type { HostTable } from '../placement/host-table.js';
 
+/** A tick that comes again and again until it is stopped. */
+export interface Scheduled {
+  stop(): Promise<void>;
+}
+
 export interface Ports {
   readonly ledger: Ledger<HostTable>;
   readonly catalogue: Catalogue;
@@ -21,6 +26,11 @@ export interface Ports {
   newId(): string;
   /** A number in [0, 1), for jitter. */
   random(): number;
+  /**
+   * Calls `tick` at each multiple of the period, on the same instants on every replica; never while
+   * the tick before is under way.
+   */
+  schedule(name: string, periodS: number, tick: () => Promise<void>): Scheduled;
   /** Tells a watching test where a journey is; does nothing otherwise. */
   checkpoint(name: Checkpoint): void;
 }

@@ -66,7 +66,7 @@ async function rebuildNow(ports: Ports, reason: string, log: Log): Promise<Rebui
     const report = {
       dryRun: false,
       durationMs: Math.round(clock.monotonic() - started),
-      vms: snapshot.allocations.length,
+      vms: vmsIn(snapshot),
       hosts: snapshot.hosts.map((host) => ({
         id: host.id,
         name: host.name,
@@ -91,7 +91,7 @@ export async function compare(ports: Ports): Promise<RebuildReport> {
   return {
     dryRun: true,
     durationMs: Math.round(ports.clock.monotonic() - started),
-    vms: snapshot.allocations.length,
+    vms: vmsIn(snapshot),
     hosts: snapshot.hosts.map((host) => ({
       id: host.id,
       name: host.name,
@@ -131,7 +131,19 @@ async function tellWhatChanged(ports: Ports, before: CatalogueSnapshot): Promise
   const revisions = new Map(before.hosts.map(({ id, revision }) => [id, revision]));
   const { hosts } = await catalogue.snapshot();
   const changed = hosts.filter(({ id, revision }) => revisions.get(id) !== revision);
-  if (changed.length > 0) await ledger.pushHosts(changed.map(factsOf));
+  const present = new Set(hosts.map(({ id }) => id));
+  const retired = await hostsNamed(
+    ports,
+    before.hosts.filter(({ id }) => !present.has(id)),
+  );
+  const news = [...changed, ...retired];
+  if (news.length > 0) await ledger.pushHosts(news.map(factsOf));
+}
+
+/** What became of hosts that no snapshot shows any more. */
+async function hostsNamed({ catalogue }: Ports, hosts: readonly Host[]): Promise<readonly Host[]> {
+  const found = await Promise.all(hosts.map(({ id }) => catalogue.host(id)));
+  return found.filter((host) => host !== null);
 }
 
 async function renewLease(ports: Ports, holder: string, done: AbortSignal): Promise<void> {
@@ -155,6 +167,10 @@ async function takeLease(ports: Ports, holder: string): Promise<void> {
     await ports.clock.sleep(LEASE_PAUSE_MS);
   }
 }
+
+/** Reservations hold room as well, and have no assignment. */
+const vmsIn = ({ allocations }: CatalogueSnapshot): number =>
+  allocations.filter(({ assignment }) => assignment > 0).length;
 
 const driftOf = (host: Host, totals: ReadonlyMap<string, Resources>): Resources =>
   withoutZeros(subtractResources(totals.get(host.id) ?? {}, host.allocated));

@@ -1,11 +1,21 @@
 /**
  * Takes booked batches to the catalogue, outside the placement lock, and undoes in the ledger what
  * the catalogue refuses. The catalogue has the last word: from its "recorded" on, the VM exists.
+ *
+ * Undoing a booking that took the place of others (a consumed reservation, a move) puts those back:
+ * the ledger sees to it, and the lease loop confirms them.
  */
 import { DomainError } from '../model/errors.js';
 import { factsOf } from '../model/host.js';
 import type { LedgerBooking, RecordOutcome } from '../model/ports.js';
-import { recordItemOf, type Booked, type Pending } from './placing.js';
+import {
+  recordItemOf,
+  refuseParty,
+  rejectParty,
+  type Booked,
+  type BookedParty,
+  type Party,
+} from './placing.js';
 import type { Ports } from './ports.js';
 
 /** Batches on their way to the catalogue at once; it takes them one by one anyway. */
@@ -17,16 +27,20 @@ const STALE_EPOCHS_MAX = 3;
 /** Pause before a batch that met a rebuild is placed anew, so that it does not spin. */
 const EPOCH_PAUSE_MS = 20;
 
+type Refusal = Exclude<RecordOutcome['kind'], 'recorded' | 'reserved'>;
+
+type Committed = LedgerBooking & { readonly assignment: number };
+
 export class Recorder {
   readonly #ports: Ports;
   readonly #onDisagreement: (reason: string, epoch: number) => void;
-  readonly #placeAgain: (pending: Pending) => void;
+  readonly #placeAgain: (party: Party) => void;
   readonly #underWay = new Set<Promise<void>>();
 
   constructor(
     ports: Ports,
     onDisagreement: (reason: string, epoch: number) => void,
-    placeAgain: (pending: Pending) => void,
+    placeAgain: (party: Party) => void,
   ) {
     this.#ports = ports;
     this.#onDisagreement = onDisagreement;
@@ -51,63 +65,55 @@ export class Recorder {
   }
 
   /** Records a batch in the background and answers each of its requests. */
-  record(epoch: number, seq: number, batch: readonly Booked[]): void {
+  record(epoch: number, seq: number, batch: readonly BookedParty[]): void {
     const work: Promise<void> = this.#record(epoch, seq, batch)
       .catch((error: unknown) => {
         // Whether it was recorded is unknown, so nothing is released: the lease loop asks the
         // catalogue when the booking's lease is over.
-        for (const { pending } of batch) pending.reject(error);
+        for (const { party } of batch) rejectParty(party, error);
       })
       .finally(() => this.#underWay.delete(work));
     this.#underWay.add(work);
   }
 
-  async #record(epoch: number, seq: number, batch: readonly Booked[]): Promise<void> {
+  async #record(epoch: number, seq: number, batch: readonly BookedParty[]): Promise<void> {
     const { catalogue, clock, telemetry } = this.#ports;
+    const all = batch.flatMap(({ members }) => members);
     const started = clock.monotonic();
-    const reply = await catalogue.record(epoch, seq, batch.map(recordItemOf));
+    const reply = await catalogue.record(epoch, seq, all.map(recordItemOf));
     telemetry.observe('berth_stage_seconds', (clock.monotonic() - started) / 1000, {
       stage: 'record',
     });
     if (reply.kind === 'stale_epoch') {
-      telemetry.count('berth_catalogue_refusals_total', { kind: 'stale_epoch' }, batch.length);
-      this.#undo(batch);
+      telemetry.count('berth_catalogue_refusals_total', { kind: 'stale_epoch' }, all.length);
+      this.#undo(all);
       await clock.sleep(EPOCH_PAUSE_MS);
-      for (const { pending } of batch) this.#afterStaleEpoch(pending);
+      for (const { party } of batch) this.#afterStaleEpoch(party);
       return;
     }
     this.#ports.checkpoint('create:recorded');
     this.#settle(epoch, batch, reply.outcomes);
   }
 
-  #afterStaleEpoch(pending: Pending): void {
-    pending.staleEpochs += 1;
-    if (pending.staleEpochs <= STALE_EPOCHS_MAX) this.#placeAgain(pending);
-    else {
-      pending.reject(
-        new DomainError('ledger_rebuilding', 'The ledger is being rebuilt; try again.', {
-          retryAfterS: 1,
-        }),
-      );
-    }
+  #afterStaleEpoch(party: Party): void {
+    party.staleEpochs += 1;
+    if (party.staleEpochs <= STALE_EPOCHS_MAX) this.#placeAgain(party);
+    else rejectParty(party, rebuilding());
   }
 
-  #settle(epoch: number, batch: readonly Booked[], outcomes: readonly RecordOutcome[]): void {
-    const { telemetry } = this.#ports;
-    const recorded: (LedgerBooking & { readonly assignment: number })[] = [];
+  #settle(epoch: number, batch: readonly BookedParty[], outcomes: readonly RecordOutcome[]): void {
+    const recorded: Committed[] = [];
     const refused: Booked[] = [];
-    batch.forEach((booked, index) => {
-      const outcome = outcomes[index];
-      if (outcome?.kind === 'recorded') {
-        recorded.push({ ...booked.booking, assignment: outcome.assignment });
-        telemetry.count('berth_placements_total', { outcome: 'placed' });
-        booked.pending.resolve({ kind: 'placed', vm: outcome.vm });
-        return;
-      }
-      refused.push(booked);
-      telemetry.count('berth_catalogue_refusals_total', { kind: outcome?.kind ?? 'none' });
-      this.#afterRefusal(epoch, booked, outcome?.kind ?? 'gone');
-    });
+    let at = 0;
+    for (const booked of batch) {
+      const own = outcomes.slice(at, at + booked.members.length);
+      at += booked.members.length;
+      const kept = this.#tellRecorded(booked, own);
+      recorded.push(...kept);
+      if (kept.length === booked.members.length) continue;
+      refused.push(...booked.members.filter((_one, index) => !isKept(own[index])));
+      this.#afterRefusal(epoch, booked, own);
+    }
     if (refused.length > 0) this.#undo(refused);
     if (recorded.length === 0) return;
     this.#commit(epoch, recorded).catch((error: unknown) => {
@@ -115,10 +121,22 @@ export class Recorder {
     });
   }
 
-  async #commit(
-    epoch: number,
-    recorded: readonly (LedgerBooking & { readonly assignment: number })[],
-  ): Promise<void> {
+  /** @returns what the ledger must be told of those that were recorded */
+  #tellRecorded({ members }: BookedParty, outcomes: readonly RecordOutcome[]): Committed[] {
+    return members.flatMap(({ pending, booking }, index) => {
+      const outcome = outcomes[index];
+      if (outcome?.kind !== 'recorded' && outcome?.kind !== 'reserved') return [];
+      this.#ports.telemetry.count('berth_placements_total', { outcome: 'placed' });
+      if (outcome.kind === 'reserved') {
+        pending.resolve({ kind: 'reserved', reservation: outcome.reservation });
+        return [{ ...booking, assignment: 0 }];
+      }
+      pending.resolve({ kind: 'placed', vm: outcome.vm });
+      return [{ ...booking, assignment: outcome.assignment }];
+    });
+  }
+
+  async #commit(epoch: number, recorded: readonly Committed[]): Promise<void> {
     const { catalogue, ledger } = this.#ports;
     const missing = await ledger.commit(recorded);
     if (missing.length === 0) return;
@@ -129,25 +147,27 @@ export class Recorder {
     }
   }
 
+  /** A party is refused as a whole: one outcome of its members says why. */
   #afterRefusal(
     epoch: number,
-    { pending, booking }: Booked,
-    kind: Exclude<RecordOutcome['kind'], 'recorded'>,
+    { party, members }: BookedParty,
+    outcomes: readonly RecordOutcome[],
   ): void {
-    switch (kind) {
-      case 'taken':
-      case 'gone':
-        pending.resolve({ kind });
-        return;
-      case 'over_limit':
-        this.#onDisagreement('over_limit', epoch);
-        break;
-      case 'closed':
-        this.#refresh(booking.hostId);
-        break;
+    const culprit = Math.max(
+      0,
+      outcomes.findIndex((outcome) => !isKept(outcome) && outcome.kind !== 'set'),
+    );
+    const kind = refusalOf(outcomes[culprit]);
+    this.#ports.telemetry.count('berth_catalogue_refusals_total', { kind });
+    if (kind === 'over_limit' || kind === 'group') this.#onDisagreement(kind, epoch);
+    const booked = members[culprit];
+    if (kind === 'closed' && booked !== undefined) this.#refresh(booked.booking.hostId);
+    if (kind === 'taken' || kind === 'gone') {
+      refuseParty(party, culprit, { kind });
+      return;
     }
-    pending.avoid.add(booking.hostId);
-    this.#placeAgain(pending);
+    if (booked !== undefined) booked.pending.avoid.add(booked.booking.hostId);
+    this.#placeAgain(party);
   }
 
   #undo(batch: readonly Booked[]): void {
@@ -167,3 +187,16 @@ export class Recorder {
       });
   }
 }
+
+const isKept = (outcome: RecordOutcome | undefined): boolean =>
+  outcome?.kind === 'recorded' || outcome?.kind === 'reserved';
+
+const refusalOf = (outcome: RecordOutcome | undefined): Refusal =>
+  outcome === undefined || outcome.kind === 'recorded' || outcome.kind === 'reserved'
+    ? 'gone'
+    : outcome.kind;
+
+const rebuilding = (): DomainError =>
+  new DomainError('ledger_rebuilding', 'The ledger is being rebuilt; try again.', {
+    retryAfterS: 1,
+  });

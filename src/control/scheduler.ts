@@ -6,12 +6,25 @@
  * A batch takes what waits while the last one is under way (group commit), so nobody lingers when
  * the house is quiet. The next batch may be placed while the last one is being recorded: its
  * bookings already stand in mirror and ledger, so a refusal by the catalogue only gives room back.
+ *
+ * What is placed, booked, recorded or refused as one is a party: a set, or a single request.
  */
-import { DomainError } from '../model/errors.js';
-import type { PlacementTurn } from '../model/ports.js';
-import { choose } from '../placement/choose.js';
+import { DomainError, invariant } from '../model/errors.js';
+import type { BookOutcome, PlacementTurn } from '../model/ports.js';
 import type { HostTable } from '../placement/host-table.js';
-import type { Booked, Pending, PlaceRequest, PlaceResult } from './placing.js';
+import { PartyQueue } from './party-queue.js';
+import { placeParty } from './place-party.js';
+import {
+  refuseParty,
+  rejectParty,
+  type Answer,
+  type BookedParty,
+  type Party,
+  type PlaceRequest,
+  type PlaceResult,
+  type RefusedWithSet,
+  type Reserved,
+} from './placing.js';
 import type { Ports } from './ports.js';
 import { Recorder } from './recorder.js';
 import type { SchedulerSettings } from './settings.js';
@@ -23,7 +36,7 @@ export class Scheduler {
   readonly #ports: Ports;
   readonly #settings: SchedulerSettings;
   readonly #recorder: Recorder;
-  readonly #queue: Pending[] = [];
+  readonly #queue = new PartyQueue();
   #running: Promise<void> | null = null;
   #stopping = false;
 
@@ -35,40 +48,45 @@ export class Scheduler {
   ) {
     this.#ports = ports;
     this.#settings = settings;
-    this.#recorder = new Recorder(ports, onDisagreement, (pending) => {
-      this.#enqueue(pending);
+    this.#recorder = new Recorder(ports, onDisagreement, (party) => {
+      this.#enqueue(party);
     });
   }
 
   /**
+   * Places a VM that stands alone.
    * @throws DomainError `overloaded`, `ledger_rebuilding`, `ledger_unavailable`,
    *   `catalogue_unavailable`, `shutting_down`
    */
-  submit(request: PlaceRequest): Promise<PlaceResult> {
-    if (this.#stopping) {
-      return Promise.reject(
-        new DomainError('shutting_down', 'This replica is stopping; ask another.', {
-          retryAfterS: 1,
-        }),
-      );
-    }
-    if (this.#queue.length >= this.#settings.queueMax) {
-      return Promise.reject(
-        new DomainError('overloaded', 'Too many requests wait for a place; try again soon.', {
-          retryAfterS: 1,
-        }),
-      );
-    }
-    return new Promise((resolve, reject) => {
-      this.#enqueue({
-        request,
-        avoid: new Set(request.avoid),
-        staleEpochs: 0,
-        deadline: this.#ports.clock.monotonic() + this.#settings.deadlineMs,
-        resolve,
-        reject,
-      });
+  async submit(request: PlaceRequest): Promise<PlaceResult> {
+    const [answer] = await this.#submit([request], null);
+    invariant(answer !== undefined, 'every request is answered');
+    invariant(answer.kind !== 'reserved' && answer.kind !== 'set', 'one VM was to be placed');
+    return answer;
+  }
+
+  /**
+   * Places all of them or none. When one is refused, it gets the reason and the others get `set`.
+   * @throws DomainError as `submit` does; then none was placed, or nobody knows yet
+   */
+  async submitSet(
+    requests: readonly PlaceRequest[],
+  ): Promise<readonly (PlaceResult | RefusedWithSet)[]> {
+    const answers = await this.#submit(requests, requests.length > 1 ? this.#ports.newId() : null);
+    return answers.map((answer) => {
+      invariant(answer.kind !== 'reserved', 'VMs were to be placed');
+      return answer;
     });
+  }
+
+  /** Books room for a request of kind `reserve`. @throws DomainError as `submit` does */
+  async submitReservation(
+    request: PlaceRequest,
+  ): Promise<Reserved | Exclude<PlaceResult, { kind: 'placed' }>> {
+    const [answer] = await this.#submit([request], null);
+    invariant(answer !== undefined, 'every request is answered');
+    invariant(answer.kind !== 'placed' && answer.kind !== 'set', 'room was to be reserved');
+    return answer;
   }
 
   /** Takes no more requests and resolves when those that wait have been answered. */
@@ -80,8 +98,30 @@ export class Scheduler {
     }
   }
 
-  #enqueue(pending: Pending): void {
-    this.#queue.push(pending);
+  async #submit(requests: readonly PlaceRequest[], set: string | null): Promise<readonly Answer[]> {
+    if (this.#stopping) {
+      throw new DomainError('shutting_down', 'This replica is stopping; ask another.', {
+        retryAfterS: 1,
+      });
+    }
+    if (this.#queue.size >= this.#settings.queueMax) {
+      throw new DomainError('overloaded', 'Too many requests wait for a place; try again soon.', {
+        retryAfterS: 1,
+      });
+    }
+    const deadline = this.#ports.clock.monotonic() + this.#settings.deadlineMs;
+    const answers: Promise<Answer>[] = [];
+    const members = requests.map((request) => {
+      const { promise, resolve, reject } = promised();
+      answers.push(promise);
+      return { request, avoid: new Set(request.avoid), resolve, reject };
+    });
+    if (members.length > 0) this.#enqueue({ set, members, deadline, staleEpochs: 0 });
+    return Promise.all(answers);
+  }
+
+  #enqueue(party: Party): void {
+    this.#queue.push(party);
     this.#kick();
   }
 
@@ -89,20 +129,20 @@ export class Scheduler {
     this.#running ??= this.#run().finally(() => {
       this.#running = null;
       // A request may have come after the loop had looked for the last time.
-      if (this.#queue.length > 0) this.#kick();
+      if (this.#queue.size > 0) this.#kick();
     });
   }
 
   async #run(): Promise<void> {
-    while (this.#queue.length > 0) {
+    while (this.#queue.size > 0) {
       await this.#recorder.slot();
       this.#dropExpired();
-      if (this.#queue.length === 0) return;
+      if (this.#queue.size === 0) return;
       try {
         await this.#turn();
       } catch (error) {
         // No turn means no decision for anybody who waits now.
-        for (const pending of this.#queue.splice(0)) pending.reject(error);
+        for (const party of this.#queue.takeAll()) rejectParty(party, error);
       }
     }
   }
@@ -118,7 +158,7 @@ export class Scheduler {
       const until = clock.monotonic() + this.#settings.holdMs;
       do {
         await this.#batch(turn);
-      } while (this.#queue.length > 0 && !this.#recorder.full && clock.monotonic() < until);
+      } while (this.#queue.size > 0 && !this.#recorder.full && clock.monotonic() < until);
     } finally {
       await turn.end();
     }
@@ -126,77 +166,53 @@ export class Scheduler {
 
   async #batch(turn: PlacementTurn<HostTable>): Promise<void> {
     const { clock, telemetry } = this.#ports;
-    const batch = this.#queue.splice(0, this.#settings.batchMax);
-    telemetry.observe('berth_placement_batch_size', batch.length);
-    let open: Pending[] = batch;
+    let open = this.#queue.take(this.#settings.batchMax);
+    telemetry.observe('berth_placement_batch_size', sizeOf(open));
     try {
       for (let round = 0; open.length > 0 && round < ROUNDS_MAX; round += 1) {
         await turn.catchUp();
         const proposals = this.#place(turn.fleet, open);
-        open = proposals.map(({ pending }) => pending);
+        open = proposals.map(({ party }) => party);
         if (proposals.length === 0) break;
         const started = clock.monotonic();
-        const answer = await this.#book(turn, proposals);
+        const answered = await this.#book(turn, proposals);
         telemetry.observe('berth_stage_seconds', (clock.monotonic() - started) / 1000, {
           stage: 'book',
         });
         // Under the epoch it was booked in: the next round may meet another ledger.
-        if (answer.booked.length > 0) {
+        if (answered.booked.length > 0) {
           this.#ports.checkpoint('create:booked');
-          this.#recorder.record(turn.epoch, answer.seq, answer.booked);
+          this.#recorder.record(turn.epoch, answered.seq, answered.booked);
         }
-        open = answer.again;
+        open = answered.again;
       }
       const contended = new DomainError(
         'ledger_unavailable',
         'The fleet changes faster than a place can be booked; try again.',
         { retryAfterS: 1 },
       );
-      for (const pending of open) pending.reject(contended);
+      for (const party of open) rejectParty(party, contended);
     } catch (error) {
-      for (const pending of open) pending.reject(error);
+      for (const party of open) rejectParty(party, error);
     }
   }
 
-  /** Chooses a host for each request and books it in the mirror, so that the next one sees it. */
-  #place(fleet: HostTable, open: readonly Pending[]): Booked[] {
+  /** Chooses hosts and books them in the mirror, so that the next one sees it. */
+  #place(fleet: HostTable, open: readonly Party[]): BookedParty[] {
     const { clock, telemetry } = this.#ports;
     const started = clock.monotonic();
-    const proposals: Booked[] = [];
-    for (const pending of open) {
-      const { spec } = pending.request;
-      const exclude = [...(spec.constraints.exclude ?? []), ...pending.avoid];
-      const decision = choose(
-        fleet,
-        {
-          resources: spec.resources,
-          constraints: exclude.length === 0 ? spec.constraints : { ...spec.constraints, exclude },
-        },
-        this.#settings.ranking,
-      );
-      if (decision.kind === 'nowhere') {
-        telemetry.count('berth_placements_total', { outcome: 'nowhere' });
-        pending.resolve(decision);
-        continue;
-      }
-      const host = fleet.factsAt(decision.row);
-      fleet.book(decision.row, spec.resources);
-      proposals.push({
-        pending,
-        booking: {
-          bookingId: this.#ports.newId(),
-          vmId: spec.id,
-          hostId: host.id,
-          path: spec.path,
-          resources: spec.resources,
-        },
-        attempt: {
-          host: { id: host.id, name: host.name },
-          at: new Date(clock.now()),
-          outcome: 'placed',
-          detail: `${this.#settings.ranking.strategy.name} ${decision.score.toFixed(4)}, best of ${decision.feasible.toString()}`,
-        },
+    const proposals: BookedParty[] = [];
+    for (const party of open) {
+      const proposal = placeParty(fleet, party, {
+        ranking: this.#settings.ranking,
+        at: new Date(clock.now()),
+        newId: () => this.#ports.newId(),
       });
+      if (proposal.kind === 'placed') proposals.push({ party, members: proposal.members });
+      else {
+        telemetry.count('berth_placements_total', { outcome: 'nowhere' }, party.members.length);
+        refuseParty(party, proposal.culprit, { kind: 'nowhere', summary: proposal.summary });
+      }
     }
     telemetry.observe('berth_stage_seconds', (clock.monotonic() - started) / 1000, {
       stage: 'place',
@@ -206,10 +222,10 @@ export class Scheduler {
 
   async #book(
     turn: PlacementTurn<HostTable>,
-    proposals: readonly Booked[],
-  ): Promise<{ booked: Booked[]; again: Pending[]; seq: number }> {
-    const { ledger, log, telemetry } = this.#ports;
-    const bookings = proposals.map(({ booking }) => booking);
+    proposals: readonly BookedParty[],
+  ): Promise<{ booked: BookedParty[]; again: Party[]; seq: number }> {
+    const { ledger, log } = this.#ports;
+    const bookings = proposals.flatMap(({ members }) => members.map(({ booking }) => booking));
     let reply;
     try {
       reply = await turn.book(bookings);
@@ -221,29 +237,51 @@ export class Scheduler {
       });
       throw error;
     }
-    const booked: Booked[] = [];
-    const again: Pending[] = [];
-    proposals.forEach((proposal, index) => {
-      const outcome = reply.outcomes[index];
-      if (outcome?.kind === 'booked') booked.push(proposal);
-      else if (outcome?.kind === 'taken') proposal.pending.resolve({ kind: 'taken' });
-      else {
-        telemetry.count('berth_ledger_refusals_total', { kind: outcome?.kind ?? 'none' });
-        again.push(proposal.pending);
-      }
-    });
+    const booked: BookedParty[] = [];
+    const again: Party[] = [];
+    let at = 0;
+    for (const proposal of proposals) {
+      const outcomes = reply.outcomes.slice(at, at + proposal.members.length);
+      at += proposal.members.length;
+      if (outcomes.every(({ kind }) => kind === 'booked')) booked.push(proposal);
+      else if (!this.#refuseForGood(proposal.party, outcomes)) again.push(proposal.party);
+    }
     return { booked, again, seq: reply.seq };
   }
 
+  /** @returns false when the party may be placed elsewhere */
+  #refuseForGood(party: Party, outcomes: readonly BookOutcome[]): boolean {
+    const culprit = outcomes.findIndex(({ kind }) => kind === 'taken' || kind === 'freed');
+    if (culprit < 0) {
+      for (const { kind } of outcomes) {
+        if (kind !== 'set') this.#ports.telemetry.count('berth_ledger_refusals_total', { kind });
+      }
+      return false;
+    }
+    const kind = outcomes[culprit]?.kind === 'taken' ? 'taken' : 'gone';
+    refuseParty(party, culprit, { kind });
+    return true;
+  }
+
   #dropExpired(): void {
-    const now = this.#ports.clock.monotonic();
-    const expired = this.#queue.filter(({ deadline }) => deadline <= now);
-    if (expired.length === 0) return;
-    const alive = this.#queue.filter(({ deadline }) => deadline > now);
-    this.#queue.splice(0, this.#queue.length, ...alive);
     const error = new DomainError('overloaded', 'No place could be decided in time; try again.', {
       retryAfterS: 1,
     });
-    for (const pending of expired) pending.reject(error);
+    for (const party of this.#queue.takeExpired(this.#ports.clock.monotonic())) {
+      rejectParty(party, error);
+    }
   }
+}
+
+const sizeOf = (parties: readonly Party[]): number =>
+  parties.reduce((sum, { members }) => sum + members.length, 0);
+
+function promised() {
+  let resolve: (answer: Answer) => void = () => undefined;
+  let reject: (error: unknown) => void = () => undefined;
+  const promise = new Promise<Answer>((onAnswer, onError) => {
+    resolve = onAnswer;
+    reject = onError;
+  });
+  return { promise, resolve, reject };
 }

@@ -1,5 +1,5 @@
 /** What the control plane must be told; bin makes it from the configuration. */
-import type { CapacityPolicy } from '../model/inventory.js';
+import type { OnMissing } from '../model/stores/orphans.js';
 import type { Ranking } from '../placement/strategy.js';
 
 export interface SchedulerSettings {
@@ -26,18 +26,32 @@ export interface LifecycleSettings {
   readonly attemptsMax: number;
 }
 
+export interface WaitingSettings {
+  /** How long a VM waits for room when nobody says. */
+  readonly deadlineS: number;
+}
+
 export interface HealthSettings {
   readonly periodS: number;
   readonly concurrencyMax: number;
+  /** What is done about VMs that their hosts do not have any more. */
+  readonly onMissing: OnMissing;
+}
+
+/** How long what has happened is kept. */
+export interface KeepSettings {
+  readonly eventsMs: number;
+  readonly auditMs: number;
 }
 
 export interface ControlSettings {
   /** Names this replica in leases; fresh at every start. */
   readonly replicaId: string;
-  readonly capacity: CapacityPolicy;
   readonly scheduler: SchedulerSettings;
   readonly lifecycle: LifecycleSettings;
+  readonly waiting: WaitingSettings;
   readonly health: HealthSettings;
   /** How long a booking may stay unrecorded before the lease loop asks the catalogue about it. */
   readonly bookingLeaseMs: number;
+  readonly keep: KeepSettings;
 }

@@ -1,8 +1,9 @@
 /** Control planes of this process on a real Redis, a real PostgreSQL and real agents. */
 import { randomUUID } from 'node:crypto';
-import type { Catalogue, Ledger } from '../../src/model/ports.js';
 import { openCatalogue } from '../../src/catalogue/catalogue.js';
+import { cronSchedule } from '../../src/control/cron-schedule.js';
 import { createControlPlane, type ControlPlane } from '../../src/control/control-plane.js';
+import { verifyVerbs, type VerifyVerbs } from '../../src/control/repair-books.js';
 import type { Ports } from '../../src/control/ports.js';
 import type { ControlSettings } from '../../src/control/settings.js';
 import { createAgents } from '../../src/fleet/native-client.js';
@@ -10,18 +11,17 @@ import { createLedger } from '../../src/ledger/ledger.js';
 import type { Resources } from '../../src/model/resources.js';
 import type { Vm } from '../../src/model/vm.js';
 import { cosine } from '../../src/placement/cosine.js';
-import type { HostTable } from '../../src/placement/host-table.js';
 import { weightsOf } from '../../src/placement/strategy.js';
 import { systemClock } from '../../src/std/clock.js';
 import type { DriverPatchBody } from '../../src/wire/agent.js';
 import { startFixture, type AgentFixture } from '../agent/agent-fixture.js';
 import { DEFAULT_POLICY } from '../support/hosts.js';
+import { tester } from '../support/callers.js';
 import { silentLog } from '../support/log.js';
 import { freshDatabase } from '../support/postgres.js';
 import { startRedis, type RedisServer } from '../support/redis.js';
 
 const SETTINGS: Omit<ControlSettings, 'replicaId'> = {
-  capacity: DEFAULT_POLICY,
   scheduler: {
     ranking: { strategy: cosine, weights: weightsOf({}) },
     queueMax: 500,
@@ -30,8 +30,10 @@ const SETTINGS: Omit<ControlSettings, 'replicaId'> = {
     deadlineMs: 5_000,
   },
   lifecycle: { leaseMs: 5_000, tickMs: 100, concurrencyMax: 32, perHostMax: 8, attemptsMax: 3 },
-  health: { periodS: 1, concurrencyMax: 16 },
+  waiting: { deadlineS: 60 },
+  health: { periodS: 1, concurrencyMax: 16, onMissing: 'mark' },
   bookingLeaseMs: 500,
+  keep: { eventsMs: 3_600_000, auditMs: 3_600_000 },
 };
 
 export interface Counted {
@@ -42,6 +44,7 @@ export interface Counted {
 export interface TestReplica {
   readonly control: ControlPlane;
   readonly ports: Ports;
+  readonly verify: VerifyVerbs;
   /** Everything that was counted, in order. */
   readonly counted: readonly Counted[];
 }
@@ -65,11 +68,11 @@ export class ControlFixture {
     change: (ports: Ports) => Partial<Ports> = () => ({}),
     settings: Partial<ControlSettings> = {},
   ): Promise<TestReplica> {
-    const catalogue: Catalogue = await openCatalogue(
+    const catalogue = await openCatalogue(
       { databaseUrl: this.databaseUrl },
-      { log: silentLog },
+      { log: silentLog, capacity: DEFAULT_POLICY },
     );
-    const ledger: Ledger<HostTable> = await createLedger({
+    const ledger = await createLedger({
       cell: 'main',
       url: this.redis.url,
       log: silentLog,
@@ -89,20 +92,19 @@ export class ControlFixture {
       },
       newId: randomUUID,
       random: Math.random,
+      schedule: cronSchedule(silentLog),
       checkpoint: () => undefined,
     };
     const ports = { ...real, ...change(real) };
-    const control = createControlPlane(ports, {
-      replicaId: randomUUID(),
-      ...SETTINGS,
-      ...settings,
-    });
+    const all = { replicaId: randomUUID(), ...SETTINGS, ...settings };
+    const control = createControlPlane(ports, all);
+    const verify = verifyVerbs({ ...ports, ledger, catalogue }, control, all.bookingLeaseMs);
     await control.start();
     this.#closing.push(async () => {
       await control.stop();
       await Promise.all([ledger.close(), catalogue.close(), agents.close()]);
     });
-    return { control, ports, counted };
+    return { control, ports, verify, counted };
   }
 
   /** A simulated host, joined and up. */
@@ -135,8 +137,9 @@ export class ControlFixture {
         ),
         version: 'test',
         bootId: 'test',
+        ticket: { by: 'admin' },
       },
-      silentLog,
+      tester,
     );
     await eventually(`${name} up`, async () => {
       const fleet = [...(await ports.ledger.view()).hosts()];
@@ -155,7 +158,7 @@ export class ControlFixture {
 export async function eventually(
   what: string,
   check: () => Promise<boolean>,
-  limitMs = 10_000,
+  limitMs = 45_000,
 ): Promise<void> {
   const end = systemClock.monotonic() + limitMs;
   while (!(await check())) {
@@ -166,4 +169,4 @@ export async function eventually(
 
 /** How a VM ends. */
 export const settled = (control: ControlPlane, vm: Vm): Promise<Vm> =>
-  control.waitForVm(vm.id, 10_000, new AbortController().signal);
+  control.waitForVm(vm.id, 45_000, new AbortController().signal);

@@ -3,7 +3,8 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Ports } from '../../src/control/ports.js';
 import { DomainError } from '../../src/model/errors.js';
 import { systemClock } from '../../src/std/clock.js';
-import { silentLog } from '../support/log.js';
+import { tester } from '../support/callers.js';
+import { modePatch } from '../support/hosts.js';
 import { ControlFixture, eventually, settled, type TestReplica } from './control-fixture.js';
 
 const SMALL = { cpu: 1, memory: 100, disk: 100 };
@@ -21,14 +22,14 @@ describe('creates and deletes', () => {
   afterEach(() => fixture.stop());
 
   const create = (id?: string, resources = SMALL) =>
-    replica.control.createVm({ ...(id === undefined ? {} : { id }), resources }, silentLog);
+    replica.control.createVm({ ...(id === undefined ? {} : { id }), resources }, tester);
 
   it('gives the same request with the same id one effect and one answer, also at the same time', async () => {
     const agent = await fixture.host(replica, 'oak', ROOMY);
     const other = await fixture.replica();
     const answers = await Promise.all(
       [replica, other, replica, other].map(({ control }) =>
-        control.createVm({ id: 'twin', resources: SMALL }, silentLog),
+        control.createVm({ id: 'twin', resources: SMALL }, tester),
       ),
     );
     expect(new Set(answers.map((vm) => vm.allocation?.bookingId)).size).toBe(1);
@@ -43,13 +44,13 @@ describe('creates and deletes', () => {
   it('does not give the id of a deleted VM to another', async () => {
     await fixture.host(replica, 'oak', ROOMY);
     await settled(replica.control, await create('once'));
-    await replica.control.deleteVm('once', silentLog);
+    await replica.control.deleteVm('once', tester);
     await eventually(
       'the end of it',
       async () => (await replica.ports.catalogue.vm('once')) === null,
     );
     await expect(create('once')).rejects.toMatchObject({ code: 'id_conflict' });
-    await expect(replica.control.deleteVm('once', silentLog)).rejects.toMatchObject({
+    await expect(replica.control.deleteVm('once', tester)).rejects.toMatchObject({
       code: 'not_found',
     });
   });
@@ -74,7 +75,7 @@ describe('creates and deletes', () => {
     const agent = await fixture.host(replica, 'oak', TIGHT);
     const vms = await Promise.all([create(), create(), create()]);
     for (const vm of vms) await settled(replica.control, vm);
-    for (const { id } of vms) await replica.control.deleteVm(id, silentLog);
+    for (const { id } of vms) await replica.control.deleteVm(id, tester);
     const { catalogue, ledger } = replica.ports;
     await eventually('room', async () => {
       const host = await catalogue.host('oak');
@@ -92,10 +93,10 @@ describe('creates and deletes', () => {
     await fixture.host(replica, 'oak', ROOMY);
     const vm = await settled(replica.control, await create());
     const seen = async () => (await replica.ports.catalogue.vm(vm.id))?.state;
-    await replica.control.stopVm(vm.id, silentLog);
+    await replica.control.stopVm(vm.id, tester);
     await eventually('stopped', async () => (await seen()) === 'stopped');
     expect((await replica.ports.catalogue.host('oak'))?.allocated).toMatchObject(SMALL);
-    await replica.control.startVm(vm.id, silentLog);
+    await replica.control.startVm(vm.id, tester);
     await eventually('running', async () => (await seen()) === 'running');
   });
 
@@ -105,7 +106,7 @@ describe('creates and deletes', () => {
     expect(failed).toMatchObject({ state: 'failed', host: null, allocation: null });
     expect(failed.reason?.detail).toBeTruthy();
     expect((await replica.ports.catalogue.host('oak'))?.vms).toBe(0);
-    await expect(replica.control.startVm(failed.id, silentLog)).rejects.toMatchObject({
+    await expect(replica.control.startVm(failed.id, tester)).rejects.toMatchObject({
       code: 'state_conflict',
     });
   });
@@ -132,13 +133,13 @@ describe('creates and deletes', () => {
   it('takes nothing on a cordoned host, at once and in every replica', async () => {
     const other = await fixture.replica();
     await fixture.host(replica, 'oak', ROOMY);
-    await replica.control.setHostMode('oak', 'cordoned', 'test', silentLog);
-    await expect(other.control.createVm({ resources: SMALL }, silentLog)).rejects.toMatchObject({
+    await replica.control.patchHost('oak', modePatch('cordoned', 'test'), tester);
+    await expect(other.control.createVm({ resources: SMALL }, tester)).rejects.toMatchObject({
       code: 'no_feasible_host',
       extra: { summary: { byReason: { cordoned: 1 } } },
     });
-    await replica.control.setHostMode('oak', 'enabled', null, silentLog);
-    await expect(other.control.createVm({ resources: SMALL }, silentLog)).resolves.toBeTruthy();
+    await replica.control.patchHost('oak', modePatch('enabled'), tester);
+    await expect(other.control.createVm({ resources: SMALL }, tester)).resolves.toBeTruthy();
   });
 });
 
@@ -164,13 +165,13 @@ describe('what is lost on the way', () => {
     const { hostId } = agent.contact();
     const booked = async () => (await replica.ports.ledger.totals()).get(hostId)?.cpu ?? 0;
     await expect(
-      replica.control.createVm({ id: 'gone', resources: SMALL }, silentLog),
+      replica.control.createVm({ id: 'gone', resources: SMALL }, tester),
     ).rejects.toMatchObject({ code: 'catalogue_unavailable' });
     expect(await booked()).toBe(1);
     await eventually('the release', async () => (await booked()) === 0);
     lose = false;
     await expect(
-      replica.control.createVm({ id: 'gone', resources: SMALL }, silentLog),
+      replica.control.createVm({ id: 'gone', resources: SMALL }, tester),
     ).resolves.toMatchObject({ id: 'gone' });
   });
 
@@ -189,7 +190,7 @@ describe('what is lost on the way', () => {
     }));
     const agent = await fixture.host(replica, 'oak', ROOMY);
     await expect(
-      replica.control.createVm({ id: 'kept', resources: SMALL }, silentLog),
+      replica.control.createVm({ id: 'kept', resources: SMALL }, tester),
     ).rejects.toMatchObject({ code: 'catalogue_unavailable' });
     await eventually('running', async () => {
       return (await replica.ports.catalogue.vm('kept'))?.state === 'running';
@@ -204,7 +205,7 @@ describe('what is lost on the way', () => {
   it('is refused by the catalogue what a wrong ledger grants, and rebuilds the ledger', async () => {
     const replica = await fixture.replica();
     const agent = await fixture.host(replica, 'oak', TIGHT);
-    const make = () => replica.control.createVm({ resources: SMALL }, silentLog);
+    const make = () => replica.control.createVm({ resources: SMALL }, tester);
     await Promise.all([make(), make(), make()]);
     // The ledger forgets what is booked, as a Redis does that lost writes.
     const { hostId } = agent.contact();

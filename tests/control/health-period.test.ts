@@ -1,6 +1,6 @@
 /** Every period that the configuration allows becomes a cron line that ticks evenly. */
 import { describe, expect, it } from '@jest/globals';
-import { cronOf } from '../../src/control/health-loop.js';
+import { cronOf } from '../../src/control/cron-schedule.js';
 
 describe('the period of the health loop', () => {
   it.each([

@@ -4,14 +4,14 @@ import pg from 'pg';
 import { DomainError } from '../../src/model/errors.js';
 import type { Ports } from '../../src/control/ports.js';
 import { systemClock } from '../../src/std/clock.js';
-import { silentLog } from '../support/log.js';
+import { tester } from '../support/callers.js';
 import { ControlFixture, eventually, settled, type TestReplica } from './control-fixture.js';
 
 const SMALL = { cpu: 1, memory: 100, disk: 100 };
 const ROOMY = { cpu: 16, memory: 10_000, disk: 10_000 };
 
 const driftOf = async ({ control }: TestReplica): Promise<number> => {
-  const report = await control.rebuild({ dryRun: true }, silentLog);
+  const report = await control.rebuild({ dryRun: true }, tester);
   return report.hosts.filter(({ drift }) => Object.keys(drift).length > 0).length;
 };
 
@@ -29,7 +29,7 @@ describe('rebuild and repair', () => {
   afterEach(() => fixture.stop());
 
   const create = ({ control }: TestReplica, id?: string) =>
-    control.createVm({ ...(id === undefined ? {} : { id }), resources: SMALL }, silentLog);
+    control.createVm({ ...(id === undefined ? {} : { id }), resources: SMALL }, tester);
 
   it('does not believe the ledger of another catalogue, whatever its epoch', async () => {
     const replica = await fixture.replica();
@@ -92,7 +92,7 @@ describe('rebuild and repair', () => {
     await fixture.host(replica, 'oak', ROOMY);
     await settled(replica.control, await create(replica));
     dies = true;
-    await expect(replica.control.rebuild({ dryRun: false }, silentLog)).rejects.toMatchObject({
+    await expect(replica.control.rebuild({ dryRun: false }, tester)).rejects.toMatchObject({
       code: 'catalogue_unavailable',
     });
     expect(await isReady(replica)).toBe(false);
