@@ -13,13 +13,14 @@ import { lockDirectory } from '../std/directory-lock.js';
 import type { AgentResourcesBody, AgentStatusBody } from '../wire/agent.js';
 import type { JoinHostBody } from '../wire/hosts.js';
 import { sumOfHeld } from './claims.js';
-import { configuredMachine, realMachine, type Measure } from './discovery.js';
+import { configuredMachine, realMachine, type Measure, type Measurement } from './discovery.js';
 import type { Driver } from './drivers/driver.js';
-import { loadIdentity, readBootId, type Identity } from './identity.js';
+import { loadIdentity, readBootId, type Identity, type LoadedIdentity } from './identity.js';
 import { createJoiner, type BackoffLimits, type Joiner } from './join.js';
 import type { Listener } from './listener.js';
 import { listenAgain } from './last-port.js';
 import { createAgentApp } from './server.js';
+import { createStatusPusher, type StatusPusher } from './status-pusher.js';
 import { VmKeeper } from './vm-keeper.js';
 import { openVmStore } from './vm-store.js';
 
@@ -38,7 +39,8 @@ export interface AgentOptions {
   readonly labels: Readonly<Record<string, string>>;
   /** Base URL, without a trailing slash. */
   readonly controlPlaneUrl: string;
-  readonly joinToken: string;
+  /** Asked for at the first join only; null when there is none. */
+  readonly joinToken: (name: string) => Promise<string | null>;
   readonly driver: Driver;
   readonly capacityPolicy: CapacityPolicy;
   /** What a simulated host pretends to have; the machine is measured when absent. */
@@ -83,6 +85,7 @@ interface Running {
   readonly keeper: VmKeeper;
   readonly listener: Listener;
   readonly joiner: Joiner;
+  readonly pusher: StatusPusher;
   /** Gives the directory back. */
   readonly unlock: () => Promise<void>;
 }
@@ -120,13 +123,14 @@ export function createAgent(options: AgentOptions): Agent {
       }
       void running.joiner.joined.then(announce);
       running.joiner.start();
+      running.pusher.start();
     },
     async stop() {
       if (running === null) return;
-      const { joiner, listener, keeper, unlock } = running;
+      const { joiner, pusher, listener, keeper, unlock } = running;
       running = null;
       try {
-        await joiner.stop();
+        await Promise.all([joiner.stop(), pusher.stop()]);
         await listener.stop(STOP_GRACE_MS);
         await keeper.close();
       } finally {
@@ -154,18 +158,29 @@ async function startAgent(options: AgentOptions, name: string): Promise<Omit<Run
   // A machine that cannot be measured must not join: better now than at the first poll.
   await measure();
   const bootId = await readBootId();
-  const store = await openVmStore(join(dataDir, 'vms'), log);
+  let vmChanged = (): void => undefined;
+  const store = await openVmStore(join(dataDir, 'vms'), log, () => {
+    vmChanged();
+  });
   const keeper = new VmKeeper({
     ...{ store, driver, measure, policy, clock, log },
     removalWaitMs: REMOVAL_WAIT_MS,
   });
   await keeper.open();
+  const nextReport = reportNumbers(clock);
   const status = async (): Promise<AgentStatusBody> => {
     await driver.check();
+    const measured = await measure();
+    // From here on nothing is awaited: a higher number never goes with an older list.
     return {
-      ...(await statusOf(keeper, measure)),
+      ...statusOf(keeper, measured),
       ...identityOf(identity, version, bootId, driver),
+      report: nextReport(),
     };
+  };
+  const pusher = pusherOf(options, log, status, identity.token);
+  vmChanged = () => {
+    pusher.changed();
   };
   const app = createAgentApp({
     credential: identity.credential,
@@ -183,26 +198,34 @@ async function startAgent(options: AgentOptions, name: string): Promise<Omit<Run
     throw error;
   });
   const address = options.advertiseAddress ?? addressOf(options.bind, listener.port);
-  const joiner = joinerOf(options, log, async () => ({
+  const joiner = joinerOf(options, log, identity, async () => ({
     id: identity.hostId,
     name,
     address,
     credential: identity.credential,
+    token: identity.token,
     zone: options.zone,
     labels: { ...options.labels },
     totals: (await measure()).totals,
     agent: { version, bootId },
   }));
   log.info('the agent listens', { address, vms: keeper.list().length });
-  return { identity, address, keeper, listener, joiner };
+  return { identity, address, keeper, listener, joiner, pusher };
 }
 
 const machineOf = ({ configuredTotals, dataDir }: AgentOptions): Measure =>
   configuredTotals === undefined ? realMachine(dataDir) : configuredMachine(configuredTotals);
 
-const joinerOf = (options: AgentOptions, log: Log, body: () => Promise<JoinHostBody>): Joiner =>
+const joinerOf = (
+  options: AgentOptions,
+  log: Log,
+  { token, isNew }: LoadedIdentity,
+  body: () => Promise<JoinHostBody>,
+): Joiner =>
   createJoiner({
     controlPlaneUrl: options.controlPlaneUrl,
+    ownToken: token,
+    isNew,
     joinToken: options.joinToken,
     rejoinAfterMs: options.rejoinAfterMs ?? REJOIN_AFTER_MS,
     backoff: options.joinBackoff,
@@ -219,8 +242,7 @@ const identityOf = ({ hostId }: Identity, version: string, bootId: string, drive
   driver: driver.name,
 });
 
-async function statusOf(keeper: VmKeeper, measure: Measure) {
-  const { totals, used, uptimeS, load } = await measure();
+function statusOf(keeper: VmKeeper, { totals, used, uptimeS, load }: Measurement) {
   return {
     totals,
     used,
@@ -230,6 +252,31 @@ async function statusOf(keeper: VmKeeper, measure: Measure) {
     vms: keeper.list().map((vm) => ({ ...vm })),
   };
 }
+
+/**
+ * Numbers that grow, over restarts too unless the clock was turned back: then they count again from
+ * the next join.
+ */
+function reportNumbers(clock: Clock): () => number {
+  let last = 0;
+  return () => {
+    last = Math.max(last + 1, Math.floor(clock.now()));
+    return last;
+  };
+}
+
+const pusherOf = (
+  options: AgentOptions,
+  log: Log,
+  status: () => Promise<AgentStatusBody>,
+  token: string,
+): StatusPusher =>
+  createStatusPusher({
+    controlPlaneUrl: options.controlPlaneUrl,
+    clock: options.clock,
+    random: () => options.random(),
+    ...{ log, status, token },
+  });
 
 async function resourcesOf(
   hostId: string,

@@ -3,10 +3,11 @@
  * Pure; the keeper calls it and takes the claim in the same turn of the event loop.
  */
 import {
-  inventoryOf,
+  hostInventoryOf,
   limitsOf,
   shortfalls,
   type CapacityPolicy,
+  type InventoryOverrides,
   type Shortfall,
 } from '../model/inventory.js';
 import type { MeasuredTotals } from '../model/agent-report.js';
@@ -38,6 +39,9 @@ export const claimShortfalls = (
   requested: Resources,
 ): readonly Shortfall[] => shortfalls(limits, sumOfHeld(held, vmId), requested);
 
-/** What may be booked of a machine under the operator's policy. */
-export const bookableOf = (totals: MeasuredTotals, policy: CapacityPolicy): Resources =>
-  limitsOf(inventoryOf(totals, policy));
+/** What may be booked of a machine: under what the operator says of it, and the policy of all. */
+export const bookableOf = (
+  totals: MeasuredTotals,
+  overrides: InventoryOverrides,
+  policy: CapacityPolicy,
+): Resources => limitsOf(hostInventoryOf(totals, overrides, policy));

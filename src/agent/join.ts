@@ -10,7 +10,12 @@ import { problemSchema } from '../wire/problem.js';
 
 export interface JoinerOptions {
   readonly controlPlaneUrl: string;
-  readonly joinToken: string;
+  /** What this host is known by, once it has joined. */
+  readonly ownToken: string;
+  /** Whether it has never joined, so that its own token opens nothing yet. */
+  readonly isNew: boolean;
+  /** The token for the first join; null when there is none. */
+  readonly joinToken: (name: string) => Promise<string | null>;
   /** Measured anew for each try. */
   body(): Promise<JoinHostBody>;
   /** Joins again after this long without a poll. */
@@ -47,6 +52,7 @@ type Outcome = 'joined' | 'later' | 'refused';
 
 export function createJoiner(options: JoinerOptions): Joiner {
   const { clock, rejoinAfterMs, backoff = DEFAULT_BACKOFF } = options;
+  const keys = keysOf(options);
   const stopping = new AbortController();
   const { signal } = stopping;
   const isStopping = () => signal.aborted;
@@ -59,7 +65,7 @@ export function createJoiner(options: JoinerOptions): Joiner {
 
   const joinOnce = async (): Promise<void> => {
     for (let tries = 0; !isStopping(); tries += 1) {
-      const outcome = await tryToJoin(options, signal);
+      const outcome = await tryToJoin(options, keys, signal);
       if (outcome === 'joined') {
         announce();
         return;
@@ -98,26 +104,65 @@ export function createJoiner(options: JoinerOptions): Joiner {
   };
 }
 
-async function tryToJoin(options: JoinerOptions, stopping: AbortSignal): Promise<Outcome> {
-  const { log, controlPlaneUrl } = options;
+async function tryToJoin(
+  options: JoinerOptions,
+  keys: Keys,
+  stopping: AbortSignal,
+): Promise<Outcome> {
+  const { log } = options;
   try {
     const body = await options.body();
-    const response = await fetch(`${controlPlaneUrl}/v1/hosts`, {
-      method: 'POST',
-      headers: {
-        authorization: `Bearer ${options.joinToken}`,
-        'content-type': 'application/json',
-      },
-      body: JSON.stringify(body),
-      // The token is for this address only.
-      redirect: 'error',
-      signal: AbortSignal.any([stopping, AbortSignal.timeout(TRY_TIMEOUT_MS)]),
-    });
-    return outcomeOf(response.status, await answerOf(response), body.id, log);
+    let outcome: Outcome | null = null;
+    for await (const key of keys.inOrder(body.name)) {
+      const response = await send(options.controlPlaneUrl, key, body, stopping);
+      outcome = outcomeOf(response.status, await answerOf(response), body.id, log);
+      if (outcome === 'joined') keys.opened();
+      if (![401, 403].includes(response.status)) return outcome;
+      keys.refused(key);
+    }
+    if (outcome === null) log.error('this host needs a token to join with: BERTH_JOIN_TOKEN');
+    return outcome ?? 'refused';
   } catch (error) {
     if (!stopping.aborted) log.warn('the control plane cannot be reached', { error });
     return 'later';
   }
+}
+
+const send = (url: string, key: string, body: JoinHostBody, stopping: AbortSignal) =>
+  fetch(`${url}/v1/hosts`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+    // The token is for this address only.
+    redirect: 'error',
+    signal: AbortSignal.any([stopping, AbortSignal.timeout(TRY_TIMEOUT_MS)]),
+  });
+
+/** What to show at a join: the likelier key first, the other when that one is not taken. */
+interface Keys {
+  inOrder(name: string): AsyncIterable<string>;
+  opened(): void;
+  refused(key: string): void;
+}
+
+function keysOf({ ownToken, isNew, joinToken }: JoinerOptions): Keys {
+  let isKnown = !isNew;
+  /** Kept until it is refused: a repeat with it is the same use. */
+  let ticket: string | null = null;
+  return {
+    async *inOrder(name) {
+      if (isKnown) yield ownToken;
+      ticket ??= await joinToken(name);
+      if (ticket !== null) yield ticket;
+      if (!isKnown) yield ownToken;
+    },
+    opened() {
+      isKnown = true;
+    },
+    refused(key) {
+      if (key === ticket) ticket = null;
+    },
+  };
 }
 
 function outcomeOf(status: number, answer: unknown, hostId: string, log: Log): Outcome {

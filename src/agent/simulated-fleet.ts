@@ -19,7 +19,7 @@ export interface SimulatedFleetOptions {
   readonly dataDir: string;
   readonly bind: string;
   readonly controlPlaneUrl: string;
-  readonly joinToken: string;
+  readonly joinToken: (name: string) => Promise<string | null>;
   readonly capacityPolicy: CapacityPolicy;
   readonly driverSettings?: DriverPatchBody | undefined;
   readonly version?: string | undefined;

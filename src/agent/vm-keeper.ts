@@ -4,7 +4,7 @@
  * the order, and an order that was ever obeyed is never followed by an older one (I9).
  */
 import type { AgentVm } from '../model/agent-report.js';
-import type { CapacityPolicy } from '../model/inventory.js';
+import type { CapacityPolicy, InventoryOverrides } from '../model/inventory.js';
 import { DomainError, hasCode } from '../model/errors.js';
 import type { Clock, Log } from '../model/ports.js';
 import { withoutZeros, type Resources } from '../model/resources.js';
@@ -142,7 +142,7 @@ export class VmKeeper {
     return isGone || this.#removedInTime(id);
   }
 
-  async #create(id: string, order: EnsureVmBody): Promise<AgentVm> {
+  async #create(id: string, { overrides = {}, ...order }: EnsureVmBody): Promise<AgentVm> {
     const vm: VmRecord = {
       id,
       ...order,
@@ -151,14 +151,16 @@ export class VmKeeper {
       stateSince: this.#options.clock.now(),
       removing: false,
     };
-    await this.#claim(vm);
+    await this.#claim(vm, overrides);
     return this.#make(vm);
   }
 
   /** A newer assignment of a VM that is here. One that failed is tried once more. */
-  async #takeOver(present: VmRecord, order: EnsureVmBody): Promise<AgentVm> {
+  async #takeOver(present: VmRecord, { overrides = {}, ...order }: EnsureVmBody): Promise<AgentVm> {
     const vm: VmRecord = { ...present, ...order };
-    await this.#claim(vm);
+    // What it holds already is no new claim, even on a host that has become too small for it.
+    if (isWithin(vm.resources, present.resources)) await this.#options.store.save(vm);
+    else await this.#claim(vm, overrides);
     if (vm.state !== 'failed') return reportOf(vm);
     return this.#make(vm);
   }
@@ -175,9 +177,9 @@ export class VmKeeper {
   }
 
   /** Takes room for a VM and writes it down. @throws DomainError `claim_refused` */
-  async #claim(vm: VmRecord): Promise<void> {
+  async #claim(vm: VmRecord, overrides: InventoryOverrides): Promise<void> {
     const { measure, policy, driver, store } = this.#options;
-    const limits = bookableOf((await measure()).totals, policy);
+    const limits = bookableOf((await measure()).totals, overrides, policy);
     // From here to the grant nothing is awaited, so that two claims cannot take the same room.
     const short = driver.admits()
       ? claimShortfalls(limits, this.held(), vm.id, vm.resources)
@@ -292,6 +294,9 @@ export class VmKeeper {
     });
   }
 }
+
+const isWithin = (asked: Resources, held: Resources): boolean =>
+  Object.entries(asked).every(([resource, amount]) => amount <= (held[resource] ?? 0));
 
 /** The API's word for a VM; one that is being removed is on its way down. */
 const reportOf = (vm: VmRecord): AgentVm => ({

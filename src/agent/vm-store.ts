@@ -43,8 +43,15 @@ export interface VmStore {
 /** Files that cannot be read are moved here, for somebody to look at. */
 const SET_ASIDE = 'set-aside';
 
-/** Opens the store of a directory, which it makes if need be. */
-export async function openVmStore(directory: string, log: Log): Promise<VmStore> {
+/**
+ * Opens the store of a directory, which it makes if need be.
+ * @param onChange called whenever a VM is another than before, or is gone
+ */
+export async function openVmStore(
+  directory: string,
+  log: Log,
+  onChange: () => void = () => undefined,
+): Promise<VmStore> {
   await mkdir(join(directory, SET_ASIDE), { recursive: true, mode: 0o700 });
   const vms = new Map<string, VmRecord>();
   const newest = new Map<string, number>();
@@ -64,11 +71,13 @@ export async function openVmStore(directory: string, log: Log): Promise<VmStore>
       await write({ format: 1, id, assignment, vm: rest });
       vms.set(id, vm);
       newest.set(id, assignment);
+      onChange();
     },
     async bury(id, assignment) {
       await write({ format: 1, id, assignment, vm: null });
       vms.delete(id);
       newest.set(id, assignment);
+      onChange();
     },
   };
 }

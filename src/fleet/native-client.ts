@@ -9,6 +9,7 @@ import { DomainError } from '../model/errors.js';
 import type { AgentContact, Agents, Log } from '../model/ports.js';
 import { errorCode, errorLine } from '../std/error-code.js';
 import { agentStatusSchema, agentVmSchema, removalSchema } from '../wire/agent.js';
+import { fleetNetworks, hostIn, PRIVATE_NETWORKS, type FleetNetworks } from './addresses.js';
 import { refusalOf, saysUnknown } from './refusals.js';
 
 export interface NativeClientOptions {
@@ -17,6 +18,8 @@ export interface NativeClientOptions {
   readonly deadlineMs?: number | undefined;
   /** Connections to one host: a host that hangs must not take more than these. */
   readonly connectionsPerHost?: number | undefined;
+  /** Where agents may be, in CIDR notation; the private networks when absent. */
+  readonly networks?: readonly string[] | undefined;
 }
 
 /** `Agents` over HTTP, with connections of its own. */
@@ -46,6 +49,7 @@ interface Schema<T> {
 
 export function createAgents(options: NativeClientOptions): NativeClient {
   const { log, deadlineMs = DEADLINE_MS } = options;
+  const networks = fleetNetworks(options.networks ?? PRIVATE_NETWORKS);
   const connections = new Connections({
     connections: options.connectionsPerHost ?? CONNECTIONS_PER_HOST,
     pipelining: 1,
@@ -58,12 +62,13 @@ export function createAgents(options: NativeClientOptions): NativeClient {
 
   const send = async (contact: AgentContact, call: Call): Promise<Reply> => {
     const signal = AbortSignal.timeout(deadlineMs);
+    const origin = originOf(contact, networks);
     try {
-      return await sendOnce(connections, contact, call, signal);
+      return await sendOnce(connections, origin, contact, call, signal);
     } catch (cause) {
       // The agent may have closed an idle connection just as it was used. Every call is idempotent.
       if (!isReset(cause)) throw cause;
-      return await sendOnce(connections, contact, call, signal);
+      return await sendOnce(connections, origin, contact, call, signal);
     }
   };
 
@@ -96,24 +101,24 @@ export function createAgents(options: NativeClientOptions): NativeClient {
     ).catch(nullIfUnknown);
 
   return {
+    resolve: (address) => networks.resolve(address),
     async status(contact): Promise<AgentStatus> {
-      const { hostId, version, bootId, totals, vms } = await ask(
+      const { hostId, version, bootId, report, totals, used, vms } = await ask(
         contact,
         { method: 'GET', path: '/v1/status' },
         agentStatusSchema,
-        (answer) =>
-          answer.hostId === contact.hostId &&
-          new Set(answer.vms.map(({ id }) => id)).size === answer.vms.length,
+        (answer) => answer.hostId === contact.hostId,
       );
-      return { hostId, version, bootId, totals, vms };
+      return { hostId, version, bootId, report, totals, used, vms };
     },
-    ensureVm(contact, { vmId, name, assignment, resources, image }): Promise<AgentVm> {
-      const body = { name, assignment, resources, image };
+    ensureVm(contact, { vmId, overrides, ...order }): Promise<AgentVm> {
+      const { overcommit, reserve, totals } = overrides;
+      const body = { ...order, overrides: { overcommit, reserve, totals } };
       return ask(
         contact,
         { method: 'PUT', path: pathOf(vmId), body },
         agentVmSchema,
-        (vm) => vm.id === vmId && vm.assignment === assignment,
+        (vm) => vm.id === vmId && vm.assignment === order.assignment,
       );
     },
     startVm: (contact, vmId, assignment) => askForVm(contact, vmId, assignment, 'start'),
@@ -134,8 +139,21 @@ export function createAgents(options: NativeClientOptions): NativeClient {
 
 const pathOf = (vmId: string): string => `/v1/vms/${encodeURIComponent(vmId)}`;
 
+/**
+ * The address that was checked when the agent joined, whatever its name stands for by now.
+ * @throws Error when calls must not go there (any more)
+ */
+function originOf({ address, ip }: AgentContact, networks: FleetNetworks): string {
+  const target = ip ?? hostIn(address);
+  if (!networks.has(target)) throw new Error(`${target} is not in the networks of the fleet`);
+  const url = new URL(address);
+  url.hostname = target.includes(':') ? `[${target}]` : target;
+  return url.origin;
+}
+
 async function sendOnce(
   connections: Dispatcher,
+  origin: string,
   contact: AgentContact,
   call: Call,
   signal: AbortSignal,
@@ -143,10 +161,12 @@ async function sendOnce(
   const hasBody = call.body !== undefined;
   // Redirects are not followed: the credential is for this address only.
   const { statusCode, body } = await connections.request({
-    origin: contact.address,
+    origin,
     path: call.path,
     method: call.method,
     headers: {
+      // Its own name, for whatever stands before it; TLS checks the certificate against it.
+      host: new URL(contact.address).host,
       authorization: `Bearer ${contact.credential}`,
       accept: 'application/json',
       ...(hasBody ? { 'content-type': 'application/json' } : {}),

@@ -48,7 +48,7 @@ export function agentOptions(
     labels: {},
     // Nothing listens there; joining is not what most tests look at.
     controlPlaneUrl: 'http://127.0.0.1:9',
-    joinToken: 'a-join-token',
+    joinToken: () => Promise.resolve('a-join-token'),
     driver: createSimulatedDriver({ clock: systemClock, given: driver }),
     capacityPolicy: { overcommit: {}, reserve: {} },
     configuredTotals: ROOM_FOR_SEVEN,
@@ -90,6 +90,7 @@ export async function startFixture(
     contact: () => ({
       hostId: agent.hostId,
       address: agent.address,
+      ip: null,
       credential: agent.credential,
     }),
     call,

@@ -164,6 +164,17 @@ describe('the simulated driver', () => {
     });
   });
 
+  it('grants a newer order what the VM holds already, even without room, and no more', async () => {
+    fixture = await startFixture();
+    expect((await fixture.call('PUT', '/v1/vms/vm-1', order(1))).status).toBe(200);
+    await fixture.setDriver({ refuseClaims: true });
+    const again = await fixture.call('PUT', '/v1/vms/vm-1', order(2));
+    expect(again.body).toMatchObject({ id: 'vm-1', assignment: 2, resources: order(2).resources });
+    const more = { ...order(3).resources, cpu: 2 };
+    const refusal = await fixture.call('PUT', '/v1/vms/vm-1', order(3, more));
+    expect(refusal.body).toMatchObject({ code: 'claim_refused' });
+  });
+
   it('shows and changes its settings, and knows no others', async () => {
     fixture = await startFixture({ bootMs: 7 });
     expect((await fixture.call('PATCH', '/v1/driver', { stopMs: 9 })).body).toEqual({
@@ -453,7 +464,7 @@ describe('joining', () => {
     const tokens = new Set<string | undefined>();
     const answers: [number, (id: string) => unknown][] = [
       [503, () => ({})],
-      [401, () => ({})],
+      [409, () => ({})],
       [400, () => ({})],
       [302, () => ({})],
       [200, () => 'hello'],

@@ -52,7 +52,9 @@ beforeEach(async () => {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   joiner = createJoiner({
     controlPlaneUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port.toString()}`,
-    joinToken: 'token',
+    ownToken: `berth_host_${'t'.repeat(43)}`,
+    isNew: true,
+    joinToken: () => Promise.resolve(null),
     rejoinAfterMs: 90_000,
     backoff: { baseMs: 1_000, maxMs: 4_000 },
     clock: time.clock,

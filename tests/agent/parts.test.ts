@@ -45,7 +45,9 @@ describe('claims', () => {
       memory: { total: 1001, source: 'detected' },
     } as const;
     const policy = { overcommit: { cpu: 4 }, reserve: { memory: 0.1 } };
-    expect(bookableOf(totals, policy)).toEqual({ cpu: 32, memory: 900 });
+    expect(bookableOf(totals, {}, policy)).toEqual({ cpu: 32, memory: 900 });
+    const overrides = { overcommit: { cpu: 2 }, totals: { gpu: 1 } };
+    expect(bookableOf(totals, overrides, policy)).toEqual({ cpu: 16, memory: 900, gpu: 1 });
   });
 
   it('I1: claims that are granted one after another never pass a limit', () => {

@@ -20,7 +20,7 @@ const fleetOf = (count: number, seed = 'one') =>
     dataDir,
     bind: '127.0.0.1',
     controlPlaneUrl: 'http://127.0.0.1:9',
-    joinToken: 'token',
+    joinToken: () => Promise.resolve('token'),
     capacityPolicy: { overcommit: {}, reserve: {} },
     log: silentLog,
     clock: systemClock,
@@ -35,7 +35,7 @@ async function look(count: number, seed?: string) {
   const seen = await Promise.all(
     fleet.agents.map(async ({ name, hostId, address, credential }) => ({
       name,
-      status: await agents.status({ hostId, address, credential }),
+      status: await agents.status({ hostId, address, ip: null, credential }),
     })),
   );
   await fleet.stop();

@@ -35,6 +35,7 @@ export function describeAgents(name: string, factory: () => Promise<AgentsUnderT
     let under: AgentsUnderTest;
     const orderOf = (vmId: string, assignment: number): VmOrder => ({
       vmId,
+      overrides: {},
       name: vmId,
       assignment,
       resources: under.small,

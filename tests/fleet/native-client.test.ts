@@ -31,6 +31,7 @@ describeAgents('native client and agent', async () => {
 
 const orderOf = (vmId: string, assignment = 1) => ({
   vmId,
+  overrides: {},
   name: vmId,
   assignment,
   resources: SMALL,
@@ -112,6 +113,7 @@ describe('answers that cannot be used', () => {
   const agents = createAgents({ log: silentLog, deadlineMs: 300 });
   const contact = () => ({
     hostId: 'host-1',
+    ip: null,
     address: `http://127.0.0.1:${(server.address() as AddressInfo).port.toString()}`,
     credential: 'c'.repeat(43),
   });
@@ -141,6 +143,7 @@ describe('answers that cannot be used', () => {
     hostId: 'host-1',
     version: '1',
     bootId: 'boot-1',
+    report: 1,
     uptimeS: 1,
     load: [0, 0, 0],
     totals: { cpu: { total: 8, source: 'detected' } },
