@@ -3,9 +3,15 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Express } from 'express';
 import type { Control } from '../control/control.js';
+import type { VerifyVerbs } from '../control/repair-books.js';
 import type { Log } from '../model/ports.js';
+import type { EventStore } from '../model/stores/events.js';
+import type { IdempotencyStore } from '../model/stores/idempotency.js';
+import { systemClock } from '../std/clock.js';
 import { createApp } from './app.js';
+import { EventFeed } from './event-feed.js';
 import type { Closing } from './exchange.js';
+import { createLimits, DEFAULT_LIMITS, type LimitSettings } from './limits.js';
 import type { Metrics } from './metrics.js';
 import { createOpenApi } from './openapi.js';
 import { refuseBadRequests } from './refusals.js';
@@ -14,11 +20,9 @@ import { ROUTES } from './routes.js';
 import { securityHeaders } from './security-headers.js';
 
 export interface ApiOptions {
-  readonly control: Control;
-  readonly catalogue: CatalogueReader;
+  readonly control: Control & VerifyVerbs;
+  readonly catalogue: CatalogueReader & IdempotencyStore & EventStore;
   readonly adminToken: string;
-  /** With which agents join, besides the admin token. */
-  readonly joinToken?: string | undefined;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly version: string;
@@ -26,6 +30,10 @@ export interface ApiOptions {
   readonly port: number;
   readonly bind: string;
   readonly bodyBytesMax?: number;
+  /** How often callers may ask; what is absent has its default. */
+  readonly limits?: Partial<LimitSettings>;
+  /** How events are followed; what is absent has its default. */
+  readonly events?: Partial<typeof DEFAULT_EVENT_LIMITS>;
   /** Instead of the usual ones. */
   readonly serverLimits?: Partial<typeof SERVER_LIMITS>;
   /** How long requests in flight may take when this replica stops. */
@@ -39,6 +47,8 @@ export interface Api {
   /** Takes no more requests, finishes those in flight, and cuts off what takes too long. */
   close(): Promise<void>;
 }
+
+const DEFAULT_EVENT_LIMITS = { readersMax: 100, heartbeatMs: 15_000 };
 
 const BODY_BYTES_MAX = 64 * 1024;
 
@@ -60,7 +70,7 @@ const SERVER_LIMITS = {
 };
 
 export function createApi(options: ApiOptions): Api {
-  const { adminToken, joinToken, log, metrics, closeLimitMs = CLOSE_LIMIT_MS } = options;
+  const { adminToken, log, metrics, closeLimitMs = CLOSE_LIMIT_MS } = options;
   const closing = createClosing();
   const headers = securityHeaders();
   const app = createApp({
@@ -68,10 +78,19 @@ export function createApi(options: ApiOptions): Api {
     ports: {
       control: options.control,
       catalogue: options.catalogue,
+      idempotency: options.catalogue,
+      events: new EventFeed({
+        store: options.catalogue,
+        clock: systemClock,
+        log,
+        ...DEFAULT_EVENT_LIMITS,
+        ...options.events,
+      }),
       metrics,
       openApi: JSON.stringify(createOpenApi(ROUTES, options.version)),
     },
-    tokens: { adminToken, joinToken },
+    adminToken,
+    limits: createLimits({ ...DEFAULT_LIMITS, ...options.limits }),
     bodyBytesMax: options.bodyBytesMax ?? BODY_BYTES_MAX,
     log,
     telemetry: metrics,

@@ -2,16 +2,19 @@
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import { DomainError } from '../model/errors.js';
 import type { Log, Telemetry } from '../model/ports.js';
-import { createGate, type Tokens } from './auth.js';
+import { authorize, createGate } from './auth.js';
 import { createBodyReader, type BodyReader } from './body.js';
 import { Exchange, type Closing } from './exchange.js';
+import { answeredOnce } from './idempotency.js';
+import type { Limits } from './limits.js';
 import { malformed } from './problem.js';
 import type { ApiPorts, Route } from './route.js';
 
 export interface AppOptions {
   readonly routes: readonly Route[];
   readonly ports: ApiPorts;
-  readonly tokens: Tokens;
+  readonly adminToken: string;
+  readonly limits: Limits;
   readonly bodyBytesMax: number;
   readonly log: Log;
   readonly telemetry: Telemetry;
@@ -37,7 +40,9 @@ export function createApp(options: AppOptions): Express {
   app.use(guard(options));
   const readBody = createBodyReader(options.bodyBytesMax);
   for (const route of routes) {
-    app[route.method](route.path, handlerOf(route, options.ports, readBody));
+    const { bodyBytesMax } = route;
+    const read = bodyBytesMax === undefined ? readBody : createBodyReader(bodyBytesMax);
+    app[route.method](route.path, handlerOf(route, options.ports, read));
   }
   for (const [path, allow] of allowedMethods(routes)) app.all(path, refuseMethod(allow));
   app.use((request) => {
@@ -51,9 +56,11 @@ export function createApp(options: AppOptions): Express {
 const exchangeOf = (response: { readonly locals: Record<string, unknown> }): Exchange =>
   response.locals.exchange as Exchange;
 
-function guard({ routes, tokens, closing }: AppOptions): RequestHandler {
-  const gate = createGate(routes, tokens);
-  return (request, response, next) => {
+function guard({ routes, adminToken, ports, limits, closing }: AppOptions): RequestHandler {
+  const { catalogue } = ports;
+  const beforeLookup = (address: string) => limits.mayTry(address);
+  const gate = createGate({ routes, adminToken, catalogue, beforeLookup });
+  return async (request, response, next) => {
     if (closing.isClosing()) {
       throw new DomainError('shutting_down', 'This replica is stopping; ask another.');
     }
@@ -61,13 +68,23 @@ function guard({ routes, tokens, closing }: AppOptions): RequestHandler {
     if (request.httpVersion === '1.1' && request.headers.host === undefined) {
       throw malformed('host', 'is a header that every request must have');
     }
-    const verdict = gate(request.method, request.path, request.headers);
-    if (!verdict.allowed) {
+    const { method, path, headers } = request;
+    const address = request.socket.remoteAddress ?? '';
+    const shown = { method, path, headers, address };
+    const verdict = await gate(shown);
+    if (verdict.kind === 'stranger') {
+      if (verdict.wasWrong) await limits.failed(address);
       exchangeOf(response).setHeader('WWW-Authenticate', verdict.challenge);
       throw new DomainError(
         'unauthenticated',
         'Send a valid token: Authorization: Bearer <token>.',
       );
+    }
+    if (verdict.kind === 'known') {
+      const exchange = exchangeOf(response);
+      exchange.principal = verdict.principal;
+      exchange.stillKnown = async () => (await gate(shown)).kind === 'known';
+      await limits.admit(verdict.principal);
     }
     next();
   };
@@ -77,11 +94,22 @@ function handlerOf(route: Route, ports: ApiPorts, readBody: BodyReader): Request
   return async (request, response) => {
     const exchange = exchangeOf(response);
     exchange.route = route;
+    authorize(route, exchange.principal);
     const body = route.body === undefined ? undefined : await readBody(request, response);
     const from = request.url.indexOf('?');
     const queryString = from === -1 ? '' : request.url.slice(from + 1);
     const raw = { params: request.params, queryString, body };
-    exchange.answer(await route.run(raw, exchange, ports));
+    const answer = () => route.run(raw, exchange, ports);
+    exchange.answer(
+      route.idempotent === true
+        ? await answeredOnce(
+            { method: request.method, path: request.path, input: raw },
+            exchange,
+            ports.idempotency,
+            answer,
+          )
+        : await answer(),
+    );
   };
 }
 

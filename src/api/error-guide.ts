@@ -26,7 +26,12 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, ErrorAdvice>> = {
   },
   unauthenticated: {
     when: 'There is no token, or it is not the right one.',
-    remedy: 'Send `Authorization: Bearer <token>`. `berth up` keeps its token in the data folder.',
+    remedy:
+      'Send `Authorization: Bearer <token>`; a token that has expired or is revoked is none. `berth up` keeps its token in the data folder.',
+  },
+  forbidden: {
+    when: 'The token is valid, but its role does not allow this, or what is asked lies outside the path or the host that it is bound to.',
+    remedy: 'Use a token with another role; an admin makes them with `berth token create`.',
   },
   not_found: {
     when: 'There is no VM, host or path of this name. A deleted VM is no longer found.',
@@ -44,20 +49,20 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, ErrorAdvice>> = {
   no_feasible_host: {
     when: 'No host has room for the VM, or none meets its constraints. Nothing was booked.',
     remedy:
-      'Look at `summary`, or ask `POST /v1/placements` for every host. Ask for less, loosen constraints, free room or add hosts.',
-    adds: '`summary`: `considered`, `feasible`, `byReason` (how many hosts each reason kept away) and `nearest` (the open host that lacks least, and what it lacks).',
+      'Look at `summary`, or ask `POST /v1/placements` for every host. Ask for less, loosen constraints, free room or add hosts; or send it with `whenFull: "queue"` and wait.',
+    adds: '`summary`: `considered`, `feasible`, `byReason` (how many hosts each reason kept away) and `nearest` (the open host that lacks least, and what it lacks). In a batch also `index`: which one of the request found no host.',
   },
   id_conflict: {
-    when: 'The id belongs to another VM, or to one that was deleted. The same request again is not a conflict: it gets the same VM.',
+    when: 'The id belongs to another VM, to one that was deleted, or to one that runs on a host without a record. The same request again is not a conflict: it gets the same VM.',
     remedy: 'Choose another id, or leave it out.',
     adds: '`errors`: names `id`.',
   },
   name_conflict: {
-    when: 'Another host has this name.',
+    when: 'Another host has this name, as its name or as its id.',
     remedy: 'Give the host a name of its own.',
   },
   state_conflict: {
-    when: 'What is asked does not go with the present state: a VM that is being deleted or has failed cannot be started or stopped.',
+    when: 'What is asked does not go with the present state: a VM that waits for room, is being deleted or has failed cannot be started or stopped.',
     remedy:
       'Look at `state`, `desiredState` and `reason` of the VM; delete a failed one and create another.',
   },
@@ -72,6 +77,21 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, ErrorAdvice>> = {
     remedy: 'Nothing: the newer order stands.',
     adds: '`newest`: the newest assignment that the agent knows.',
   },
+  idempotency_in_progress: {
+    when: 'A request with the same Idempotency-Key is being answered right now.',
+    remedy: 'Send it again, with the same key, after the time in `Retry-After`.',
+  },
+  host_not_empty: {
+    when: 'The host still has VMs, so it cannot be retired.',
+    remedy:
+      'Drain it first. If it is lost for good, retire it with `force` and a reason: its VMs then count as failed.',
+    adds: '`vms`: how many it has.',
+  },
+  events_expired: {
+    when: 'The event named in `Last-Event-ID` is not kept any more, or never was.',
+    remedy:
+      'Read the lists for the present state, then follow events from now on, without `Last-Event-ID`.',
+  },
   body_too_large: {
     when: 'The body has more bytes than this call takes (64 KiB unless configured otherwise).',
     remedy: 'Send less; no request needs as much.',
@@ -82,9 +102,18 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, ErrorAdvice>> = {
     remedy: 'Send plain JSON with `Content-Type: application/json`.',
     adds: '`accepted`: the media type that is, and `errors`: names the header.',
   },
+  idempotency_key_reused: {
+    when: 'The Idempotency-Key was used before, by the same token, for a request with another body or path.',
+    remedy: 'Use a new key for each new request.',
+    adds: '`errors`: names `idempotency-key`.',
+  },
   overloaded: {
     when: 'More requests wait for a place than this replica takes on, or none could be decided in time. Nothing was booked.',
     remedy: 'Try again after `Retry-After`, with the same id if you chose one.',
+  },
+  rate_limited: {
+    when: 'The token, or the address, has sent more requests than it may.',
+    remedy: 'Send it again after the time in `Retry-After`, and fewer at once.',
   },
   headers_too_large: {
     when: 'The headers, with the path, have more than 16 KiB.',

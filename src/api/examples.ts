@@ -1,4 +1,5 @@
 /** Examples for the OpenAPI document. A test sends each of them and holds the answers to them. */
+import type { AgentStatusBody } from '../wire/agent.js';
 import type { HostBody, JoinHostBody } from '../wire/hosts.js';
 import type { RebuildBody } from '../wire/ops.js';
 import type { PlacementBody } from '../wire/placements.js';
@@ -28,6 +29,8 @@ export const EXAMPLE_VM: VmBody = {
   constraints: { zone: 'zone-a', labels: { required: { disk: 'ssd' } } },
   reason: null,
   attempts: [{ host: HOST_REF, at: '2026-11-21T10:00:00.000Z', outcome: 'placed', detail: null }],
+  violations: [],
+  waitUntil: null,
   createdAt: '2026-11-21T10:00:00.000Z',
   updatedAt: '2026-11-21T10:00:00.000Z',
 };
@@ -54,6 +57,10 @@ export const EXAMPLE_HOST: HostBody = {
   state: 'up',
   mode: 'enabled',
   modeReason: null,
+  modeOwner: null,
+  modeUntil: null,
+  overrides: {},
+  overFull: false,
   resources: {
     cpu: {
       total: 8,
@@ -63,6 +70,8 @@ export const EXAMPLE_HOST: HostBody = {
       limit: 32,
       allocated: 2,
       available: 30,
+      orphaned: 0,
+      used: 1,
       source: 'detected',
       unit: 'vCPU',
     },
@@ -74,6 +83,8 @@ export const EXAMPLE_HOST: HostBody = {
       limit: 14745,
       allocated: 2048,
       available: 12697,
+      orphaned: 0,
+      used: 3120,
       source: 'detected',
       unit: 'MiB',
     },
@@ -85,6 +96,8 @@ export const EXAMPLE_HOST: HostBody = {
       limit: 92160,
       allocated: 10240,
       available: 81920,
+      orphaned: 0,
+      used: null,
       source: 'configured',
       unit: 'MiB',
     },
@@ -95,15 +108,38 @@ export const EXAMPLE_HOST: HostBody = {
   createdAt: '2026-11-21T09:00:00.000Z',
 };
 
+export const EXAMPLE_STATUS: AgentStatusBody = {
+  hostId: HOST_REF.id,
+  version: '0.1.0',
+  bootId: EXAMPLE_JOIN.agent.bootId,
+  report: 1_795_255_200_000,
+  uptimeS: 86_400,
+  load: [0.4, 0.3, 0.2],
+  totals: EXAMPLE_JOIN.totals,
+  used: { cpu: 1, memory: 3120 },
+  allocated: EXAMPLE_VM.resources,
+  driver: 'simulated',
+  vms: [
+    {
+      id: EXAMPLE_VM.id,
+      assignment: 41,
+      state: 'running',
+      resources: EXAMPLE_VM.resources,
+      reason: null,
+    },
+  ],
+};
+
 export const EXAMPLE_PLACEMENT: PlacementBody = {
   strategy: 'cosine',
-  request: { resources: { cpu: 2, memory: 2048, disk: 10240 }, constraints: {} },
+  request: { resources: { cpu: 2, memory: 2048, disk: 10240 }, constraints: {}, path: 'root' },
   chosen: HOST_REF.id,
   candidates: [
     {
       host: HOST_REF,
       rank: 1,
       score: 0.966,
+      violations: [],
       remaining: { cpu: 1, memory: 1, disk: 1 },
       requested: { cpu: 0.0625, memory: 0.125, disk: 0.1 },
     },

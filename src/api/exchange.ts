@@ -5,11 +5,15 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { performance } from 'node:perf_hooks';
+import type { Caller } from '../control/caller.js';
 import { type DomainError, type ErrorCode } from '../model/errors.js';
 import type { Log, Telemetry } from '../model/ports.js';
 import { PROBLEM_CONTENT_TYPE } from '../wire/problem.js';
 import { expectedError, problemOf, retryAfterOf } from './problem.js';
-import type { Answer, Route } from './route.js';
+import type { Principal } from './principal.js';
+import type { Answer, Call, Route, StreamAnswer } from './route.js';
+import { sendStream } from './stream.js';
+import { errorFor } from './tenancy.js';
 
 /** Ids that callers may choose; anything else could forge log lines or headers. */
 const REQUEST_ID_PATTERN = /^[A-Za-z0-9._-]{1,64}$/;
@@ -17,7 +21,14 @@ const REQUEST_ID_PATTERN = /^[A-Za-z0-9._-]{1,64}$/;
 /** The label of requests that no route took. */
 const NO_ROUTE = '(none)';
 
-const JSON_TYPE = 'application/json; charset=utf-8';
+export const JSON_TYPE = 'application/json; charset=utf-8';
+
+const NOBODY: Principal = {
+  who: 'viewer',
+  actor: { kind: 'system', id: 'nobody', name: 'nobody' },
+  path: null,
+  hostId: null,
+};
 
 export interface ExchangeOptions {
   readonly log: Log;
@@ -38,6 +49,12 @@ export interface Closing {
 export class Exchange {
   readonly requestId: string;
   route: Route | undefined;
+  /** Set by the guard; nobody in particular on public routes. */
+  principal: Principal = NOBODY;
+  /** Set by the guard; asks again whether the token that was shown is good. */
+  stillKnown: () => Promise<boolean> = () => Promise.resolve(true);
+  /** Set when the request carries an Idempotency-Key. */
+  stableId: Call['stableId'] = () => undefined;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   readonly #options: ExchangeOptions;
@@ -66,6 +83,16 @@ export class Exchange {
     return this.#log;
   }
 
+  /** A header of the request; undefined when it is absent or stands there more than once. */
+  header(name: string): string | undefined {
+    const value = this.#request.headers[name.toLowerCase()];
+    return typeof value === 'string' ? value : undefined;
+  }
+
+  get by(): Caller {
+    return { actor: { ...this.principal.actor, requestId: this.requestId }, log: this.log };
+  }
+
   /** For whatever answer this request will get. */
   setHeader(name: string, value: string): void {
     this.#headers[name] = value;
@@ -88,6 +115,10 @@ export class Exchange {
   answer(answer: Answer): void {
     if ('json' in answer) {
       this.#send(answer.status, JSON.stringify(answer.json), JSON_TYPE, 'no-store');
+    } else if ('stream' in answer) {
+      this.#stream(answer).catch((error: unknown) => {
+        this.fail(error);
+      });
     } else {
       const { status, text, contentType, cacheControl = 'no-store', location } = answer;
       if (location !== undefined) this.setHeader('Location', location);
@@ -97,7 +128,7 @@ export class Exchange {
 
   /** Tells a failure as a problem document, and the log what the caller may not know. */
   fail(thrown: unknown): void {
-    const error = expectedError(thrown);
+    const error = errorFor(this.principal, expectedError(thrown));
     this.#code = error.code;
     this.#logFailure(error);
     if (this.#response.headersSent) {
@@ -128,6 +159,23 @@ export class Exchange {
     this.#headers['Cache-Control'] = cacheControl;
     response.writeHead(status, this.#headers);
     response.end(text);
+  }
+
+  async #stream({ status, contentType, stream, stallMs }: StreamAnswer): Promise<void> {
+    const response = this.#response;
+    if (response.destroyed) return;
+    this.#headers['Content-Type'] = contentType;
+    this.#headers['Cache-Control'] = 'no-store';
+    // Proxies in front would hold it back until it is long.
+    this.#headers['X-Accel-Buffering'] = 'no';
+    response.writeHead(status, this.#headers);
+    if (this.#request.method === 'HEAD') {
+      response.end();
+      return;
+    }
+    if ((await sendStream(response, stream, stallMs)) !== 'stalled') return;
+    this.#options.telemetry.count('berth_event_readers_cut_total');
+    this.log.info('a reader that was too slow was cut off', { ...this.#where(), stallMs });
   }
 
   #where(): { readonly method: string; readonly route: string } {

@@ -2,11 +2,18 @@
  * What Berth counts and times, for Prometheus. This table is the only place where metrics are
  * declared: counting under another name is a mistake in the code and throws.
  */
-import { collectDefaultMetrics, Counter, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Telemetry } from '../model/ports.js';
 
 interface CounterDeclaration {
   readonly kind: 'counter';
+  readonly help: string;
+  readonly labels: readonly string[];
+}
+
+/** The value that was observed last. */
+interface GaugeDeclaration {
+  readonly kind: 'gauge';
   readonly help: string;
   readonly labels: readonly string[];
 }
@@ -28,13 +35,21 @@ const counter = (help: string, ...labels: string[]): CounterDeclaration => ({
   labels,
 });
 
+const gauge = (help: string, ...labels: string[]): GaugeDeclaration => ({
+  kind: 'gauge',
+  help,
+  labels,
+});
+
 const histogram = (
   help: string,
   buckets: readonly number[],
   ...labels: string[]
 ): HistogramDeclaration => ({ kind: 'histogram', help, labels, buckets });
 
-export const METRICS: Readonly<Record<string, CounterDeclaration | HistogramDeclaration>> = {
+export const METRICS: Readonly<
+  Record<string, CounterDeclaration | GaugeDeclaration | HistogramDeclaration>
+> = {
   berth_http_requests_total: counter('HTTP requests answered', 'method', 'route', 'status'),
   berth_http_request_seconds: histogram(
     'Time from the first byte of a request to the end of its answer',
@@ -52,7 +67,13 @@ export const METRICS: Readonly<Record<string, CounterDeclaration | HistogramDecl
   berth_ledger_refusals_total: counter('Bookings that the ledger refused', 'kind'),
   berth_catalogue_refusals_total: counter('Bookings that the catalogue refused', 'kind'),
   berth_rebuilds_total: counter('Rebuilds of the ledger', 'reason', 'outcome'),
+  berth_drift: gauge('Findings of the last verification, by code', 'kind'),
+  berth_event_readers_cut_total: counter('Readers of events that were cut off for being slow'),
   berth_agent_polls_total: counter('Polls of host agents', 'outcome'),
+  berth_hosts: gauge('Hosts that are not retired', 'state'),
+  berth_capacity: gauge('Amounts of all hosts together', 'class', 'kind'),
+  berth_waiting_vms: gauge('VMs that wait for room, in the whole fleet'),
+  berth_waited_total: counter('VMs that have left the waiting room', 'outcome'),
   berth_lifecycle_steps_total: counter('Steps taken for VMs', 'step', 'outcome'),
 };
 
@@ -66,11 +87,13 @@ export interface Metrics extends Telemetry {
 export function createMetrics(): Metrics {
   const registry = new Registry();
   const counters = new Map<string, Counter>();
+  const gauges = new Map<string, Gauge>();
   const histograms = new Map<string, Histogram>();
   for (const [name, declared] of Object.entries(METRICS)) {
     const { help } = declared;
     const shared = { name, help, labelNames: [...declared.labels], registers: [registry] };
     if (declared.kind === 'counter') counters.set(name, new Counter(shared));
+    else if (declared.kind === 'gauge') gauges.set(name, new Gauge(shared));
     else histograms.set(name, new Histogram({ ...shared, buckets: [...declared.buckets] }));
   }
   collectDefaultMetrics({ register: registry });
@@ -82,10 +105,15 @@ export function createMetrics(): Metrics {
       if (found === undefined) throw new Error(`there is no counter ${name}`);
       found.inc(labels, by);
     },
-    observe(name, seconds, labels = {}) {
+    observe(name, value, labels = {}) {
+      const level = gauges.get(name);
+      if (level !== undefined) {
+        level.set(labels, value);
+        return;
+      }
       const found = histograms.get(name);
-      if (found === undefined) throw new Error(`there is no histogram ${name}`);
-      found.observe(labels, seconds);
+      if (found === undefined) throw new Error(`there is no histogram or gauge ${name}`);
+      found.observe(labels, value);
     },
     text: () => registry.metrics(),
   };

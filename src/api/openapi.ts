@@ -7,7 +7,8 @@ import {
 } from 'zod-openapi';
 import { ERROR_CODES, type ErrorCode } from '../model/errors.js';
 import { PROBLEM_CONTENT_TYPE, problemSchema, problemType } from '../wire/problem.js';
-import { BODY_ERRORS, COMMON_ERRORS } from './problem.js';
+import { BODY_ERRORS, COMMON_ERRORS, KEY_ERRORS } from './problem.js';
+import { keyHeaderSchema } from './idempotency.js';
 import type { AnswerDoc, Route } from './route.js';
 
 const DESCRIPTION = [
@@ -17,13 +18,17 @@ const DESCRIPTION = [
   'Lists are paged: give `nextCursor` of a page as `cursor` to get the next.',
 ].join('\n\n');
 
+/** They need a caller who is somebody, and public routes ask for none. */
+const OF_TOKENS: readonly ErrorCode[] = ['unauthenticated', 'forbidden', 'rate_limited'];
+
 /** Every code that a route may answer. */
 export function errorCodesOf(route: Route): readonly ErrorCode[] {
   const common = COMMON_ERRORS.filter(
-    (code) => code !== 'unauthenticated' || route.access !== 'public',
+    (code) => route.access !== 'public' || !OF_TOKENS.includes(code),
   );
   const ofBody = route.body === undefined ? [] : BODY_ERRORS;
-  return [...new Set([...route.errors, ...common, ...ofBody])];
+  const ofKey = route.idempotent === true ? KEY_ERRORS : [];
+  return [...new Set([...route.errors, ...common, ...ofBody, ...ofKey])];
 }
 
 /** `/v1/vms/:id` as OpenAPI writes it: `/v1/vms/{id}`. */
@@ -49,34 +54,36 @@ export function createOpenApi(routes: readonly Route[], version: string) {
     paths,
     components: {
       securitySchemes: {
-        bearer: { type: 'http', scheme: 'bearer', description: 'The admin token' },
-        joinToken: { type: 'http', scheme: 'bearer', description: 'The token of agents' },
-        basic: { type: 'http', scheme: 'basic', description: 'The admin token as password' },
+        bearer: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'A token; `POST /v1/tokens` makes them. What it opens depends on its role',
+        },
+        basic: { type: 'http', scheme: 'basic', description: 'A token as the password' },
       },
     },
   });
 }
 
-const SECURITY: Readonly<Record<Route['access'], readonly Record<string, string[]>[]>> = {
-  admin: [{ bearer: [] }],
-  join: [{ bearer: [] }, { joinToken: [] }],
-  browser: [{ bearer: [] }, { basic: [] }],
-  public: [],
-};
+function securityOf({ access, browser }: Route): Record<string, string[]>[] {
+  if (access === 'public') return [];
+  return browser === true ? [{ bearer: [] }, { basic: [] }] : [{ bearer: [] }];
+}
 
 function operationOf(route: Route): ZodOpenApiOperationObject {
-  const { params, query, body, example } = route;
+  const { params, query, body, example, idempotent } = route;
   return {
     operationId: route.name,
     summary: route.summary,
     tags: [route.tag],
-    security: [...SECURITY[route.access]],
-    ...(params === undefined && query === undefined
+    security: securityOf(route),
+    ...(params === undefined && query === undefined && idempotent === undefined
       ? {}
       : {
           requestParams: {
             ...(params === undefined ? {} : { path: params }),
             ...(query === undefined ? {} : { query }),
+            ...(idempotent === undefined ? {} : { header: keyHeaderSchema }),
           },
         }),
     ...(body === undefined

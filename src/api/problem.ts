@@ -7,6 +7,8 @@ import { problemType, type ProblemBody } from '../wire/problem.js';
 export const COMMON_ERRORS: readonly ErrorCode[] = [
   'invalid_request',
   'unauthenticated',
+  'forbidden',
+  'rate_limited',
   'request_timeout',
   'headers_too_large',
   'internal_error',
@@ -18,6 +20,13 @@ export const BODY_ERRORS: readonly ErrorCode[] = [
   'invalid_json',
   'body_too_large',
   'unsupported_media_type',
+];
+
+/** Codes that any route with an Idempotency-Key may answer. */
+export const KEY_ERRORS: readonly ErrorCode[] = [
+  'idempotency_in_progress',
+  'idempotency_key_reused',
+  'catalogue_unavailable',
 ];
 
 /** The document for an expected failure. What the code adds never hides the standard fields. */

@@ -3,20 +3,43 @@
  * the handler. The table of all routes is routes.ts; everything else is derived from these values.
  */
 import type { z } from 'zod';
+import type { Caller } from '../control/caller.js';
 import type { Control } from '../control/control.js';
+import type { VerifyVerbs } from '../control/repair-books.js';
 import type { ErrorCode } from '../model/errors.js';
 import type { Catalogue, Log } from '../model/ports.js';
+import type { IdempotencyStore } from '../model/stores/idempotency.js';
+import type { EventFeed } from './event-feed.js';
+import type { Metrics } from './metrics.js';
+import type { Access, Principal } from './principal.js';
 import { readInput, type OutputOf, type RawInput } from './read-input.js';
 
 /** Reads need no verb of control; they ask the catalogue itself. */
-export type CatalogueReader = Pick<Catalogue, 'vm' | 'vms' | 'host' | 'hosts'>;
+export type CatalogueReader = Pick<
+  Catalogue,
+  | 'vm'
+  | 'vms'
+  | 'reservation'
+  | 'reservations'
+  | 'host'
+  | 'hosts'
+  | 'drain'
+  | 'usage'
+  | 'fleetCounts'
+  | 'usageHistory'
+  | 'tokens'
+  | 'credential'
+  | 'audit'
+>;
 
 /** What handlers work with. */
 export interface ApiPorts {
-  readonly control: Control;
+  readonly control: Control & VerifyVerbs;
   readonly catalogue: CatalogueReader;
+  readonly idempotency: IdempotencyStore;
+  readonly events: Pick<EventFeed, 'open'>;
   /** Metrics in the text format of Prometheus. */
-  readonly metrics: { text(): Promise<string>; readonly contentType: string };
+  readonly metrics: Pick<Metrics, 'text' | 'contentType' | 'observe'>;
   /** The OpenAPI document, as JSON text. */
   readonly openApi: string;
 }
@@ -27,11 +50,23 @@ export interface Call<Params = undefined, Query = undefined, Body = undefined> {
   readonly query: Query;
   readonly body: Body;
   readonly log: Log;
+  /** Who asks, for control and the audit log. */
+  readonly by: Caller;
+  readonly principal: Principal;
+  /** A header of the request; undefined when it is absent. */
+  header(name: string): string | undefined;
   /** Aborts when the caller has gone or this replica stops: then waiting is of no use. */
   untilGone(): AbortSignal;
+  /** Whether the caller's token is still good; for answers that go on for long. */
+  stillKnown(): Promise<boolean>;
+  /**
+   * An id for the thing number `index` that this request makes, the same in every try of it;
+   * undefined when nothing (no Idempotency-Key) says which requests are one.
+   */
+  stableId(index: number): string | undefined;
 }
 
-/** What a handler answers: a JSON value, or text of another type. */
+/** What a handler answers: a JSON value, text of another type, or texts as they come. */
 export type Answer =
   | { readonly status: number; readonly json: unknown }
   | {
@@ -42,19 +77,30 @@ export type Answer =
       readonly cacheControl?: string;
       /** Where the caller is sent on, with a status of 3xx. */
       readonly location?: string;
-    };
+    }
+  | StreamAnswer;
 
-/**
- * - `admin`: the admin token, as a bearer.
- * - `join`: the admin token or the one with which agents join.
- * - `browser`: the admin token as a bearer, or as the password of HTTP Basic.
- * - `public`: anybody.
- */
-export type Access = 'admin' | 'join' | 'browser' | 'public';
+/** Texts, each asked for when the caller has taken the one before. */
+export interface StreamAnswer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly stream: AsyncIterable<string>;
+  /** A caller who takes longer than this to take a text is cut off. */
+  readonly stallMs: number;
+}
 
 export type Method = 'get' | 'post' | 'patch' | 'delete';
 
-export type Tag = 'VMs' | 'Hosts' | 'Placements' | 'Operations' | 'Documentation';
+export type Tag =
+  | 'VMs'
+  | 'Reservations'
+  | 'Hosts'
+  | 'Usage'
+  | 'Placements'
+  | 'Operations'
+  | 'Events'
+  | 'Documentation'
+  | 'Tokens';
 
 /** One documented answer. Without a schema it is text of the given type. */
 export interface AnswerDoc {
@@ -82,10 +128,16 @@ interface RouteFacts {
   readonly summary: string;
   readonly tag: Tag;
   readonly access: Access;
+  /** A page: browsers may send the token as the password of HTTP Basic. */
+  readonly browser?: boolean;
   readonly answers: Readonly<Record<number, AnswerDoc>>;
   /** Codes that this route answers besides those that every route may; see problem.ts. */
   readonly errors: readonly ErrorCode[];
   readonly example: Example;
+  /** Takes an Idempotency-Key; see idempotency.ts. */
+  readonly idempotent?: true;
+  /** Where bodies may be longer than elsewhere. */
+  readonly bodyBytesMax?: number;
   /** Health probes: a line each would drown the log. */
   readonly quiet?: boolean;
   /** Pages and probes let query parameters pass that they do not know. */
@@ -119,7 +171,10 @@ export interface Route extends RouteFacts {
    */
   run(
     input: RawInput,
-    context: Pick<Call, 'log' | 'untilGone'>,
+    context: Pick<
+      Call,
+      'log' | 'by' | 'principal' | 'header' | 'untilGone' | 'stillKnown' | 'stableId'
+    >,
     ports: ApiPorts,
   ): Answer | Promise<Answer>;
 }
@@ -144,7 +199,16 @@ export function route<
           get log() {
             return context.log;
           },
+          get by() {
+            return context.by;
+          },
+          get principal() {
+            return context.principal;
+          },
+          header: (name) => context.header(name),
           untilGone: () => context.untilGone(),
+          stillKnown: () => context.stillKnown(),
+          stableId: (index) => context.stableId(index),
         },
         ports,
       );

@@ -3,14 +3,10 @@ import type { z } from 'zod';
 import type { Constraints } from '../model/constraints.js';
 import { DomainError } from '../model/errors.js';
 import type { Vm } from '../model/vm.js';
-import {
-  WAIT_TIMEOUT_S,
-  type CreateVmBody,
-  type createVmQuerySchema,
-  type VmBody,
-  type vmListQuerySchema,
-} from '../wire/vms.js';
+import type { VmBody, vmListQuerySchema } from '../wire/vms.js';
+import type { Principal } from './principal.js';
 import type { Answer, ApiPorts, Call } from './route.js';
+import { pathWithin, refuseToTenants, visibleVm, vmBodyFor } from './tenancy.js';
 
 interface VmParams {
   readonly id: string;
@@ -18,22 +14,13 @@ interface VmParams {
 
 type BodilessCall = Call<VmParams, undefined, Readonly<Record<string, never>>>;
 
-/** 202 either way: what is shown is how the VM is when the answer is given. */
-export async function createVm(
-  call: Call<undefined, z.infer<typeof createVmQuerySchema>, CreateVmBody>,
-  { control }: ApiPorts,
-): Promise<Answer> {
-  const { wait, timeout = WAIT_TIMEOUT_S } = call.query;
-  const created = await control.createVm(call.body, call.log);
-  if (wait === undefined) return accepted(created);
-  return accepted(await control.waitForVm(created.id, timeout * 1000, call.untilGone()));
-}
-
 export async function listVms(
-  { query }: Call<undefined, z.infer<typeof vmListQuerySchema>>,
+  { query, principal }: Call<undefined, z.infer<typeof vmListQuerySchema>>,
   { catalogue }: ApiPorts,
 ): Promise<Answer> {
-  const { limit, cursor = null, host, path, state } = query;
+  const { limit, cursor = null, host, state } = query;
+  refuseToTenants(principal, host, 'host');
+  const path = pathWithin(principal, query.path);
   const hostId = host === undefined ? undefined : await hostIdOf(host, catalogue);
   const page = await catalogue.vms({
     limit,
@@ -44,38 +31,58 @@ export async function listVms(
   });
   return {
     status: 200,
-    json: { items: page.items.map(vmBody), nextCursor: page.nextCursor },
+    json: {
+      items: page.items.map((vm) => vmBodyFor(principal, vmBody(vm))),
+      nextCursor: page.nextCursor,
+    },
   };
 }
 
-export async function getVm({ params }: Call<VmParams>, { catalogue }: ApiPorts): Promise<Answer> {
-  const vm = await catalogue.vm(params.id);
-  if (vm === null) throw new DomainError('not_found', `There is no VM ${params.id}.`);
-  return { status: 200, json: vmBody(vm) };
+export async function getVm(
+  { params, principal }: Call<VmParams>,
+  { catalogue }: ApiPorts,
+): Promise<Answer> {
+  const vm = visibleVm(principal, await catalogue.vm(params.id), params.id);
+  return { status: 200, json: vmBodyFor(principal, vmBody(vm)) };
 }
 
 export async function deleteVm(
-  { params, log }: Call<VmParams>,
-  { control }: ApiPorts,
+  call: Call<VmParams>,
+  { control, catalogue }: ApiPorts,
 ): Promise<Answer> {
-  return accepted(await control.deleteVm(params.id, log));
+  await checkVisible(call, catalogue);
+  return accepted(call.principal, await control.deleteVm(call.params.id, call.by));
 }
 
 export async function startVm(
-  { params, log }: BodilessCall,
-  { control }: ApiPorts,
+  call: BodilessCall,
+  { control, catalogue }: ApiPorts,
 ): Promise<Answer> {
-  return accepted(await control.startVm(params.id, log));
+  await checkVisible(call, catalogue);
+  return accepted(call.principal, await control.startVm(call.params.id, call.by));
 }
 
 export async function stopVm(
-  { params, log }: BodilessCall,
-  { control }: ApiPorts,
+  call: BodilessCall,
+  { control, catalogue }: ApiPorts,
 ): Promise<Answer> {
-  return accepted(await control.stopVm(params.id, log));
+  await checkVisible(call, catalogue);
+  return accepted(call.principal, await control.stopVm(call.params.id, call.by));
 }
 
-const accepted = (vm: Vm): Answer => ({ status: 202, json: vmBody(vm) });
+const accepted = (principal: Principal, vm: Vm): Answer => ({
+  status: 202,
+  json: vmBodyFor(principal, vmBody(vm)),
+});
+
+/** A VM never changes its path, so what was its caller's before the change still is. */
+async function checkVisible(
+  { params, principal }: Pick<Call<VmParams>, 'params' | 'principal'>,
+  catalogue: ApiPorts['catalogue'],
+): Promise<void> {
+  if (principal.path === null) return;
+  visibleVm(principal, await catalogue.vm(params.id), params.id);
+}
 
 /** A filter by a host that does not exist is a slip of the pen, not an empty list. */
 async function hostIdOf(idOrName: string, catalogue: ApiPorts['catalogue']): Promise<string> {
@@ -86,9 +93,15 @@ async function hostIdOf(idOrName: string, catalogue: ApiPorts['catalogue']): Pro
   });
 }
 
-function constraintsBody({ exclude, ...rest }: Constraints): VmBody['constraints'] {
-  return exclude === undefined ? rest : { ...rest, exclude: [...exclude] };
-}
+export const constraintsBody = ({
+  exclude,
+  groups,
+  ...rest
+}: Constraints): VmBody['constraints'] => ({
+  ...rest,
+  ...(groups === undefined ? {} : { groups: groups.map((rule) => ({ ...rule })) }),
+  ...(exclude === undefined ? {} : { exclude: [...exclude] }),
+});
 
 /** A VM as callers see it. */
 export const vmBody = (vm: Vm): VmBody => ({
@@ -112,6 +125,8 @@ export const vmBody = (vm: Vm): VmBody => ({
     outcome,
     detail,
   })),
+  violations: vm.violations.map((rule) => ({ ...rule })),
+  waitUntil: vm.waitUntil?.toISOString() ?? null,
   createdAt: vm.createdAt.toISOString(),
   updatedAt: vm.updatedAt.toISOString(),
 });

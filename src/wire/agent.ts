@@ -9,7 +9,7 @@ import {
   resourceClassSchema,
   resourcesSchema,
 } from './fields.js';
-import { totalsSchema } from './hosts.js';
+import { agentVersionSchema, totalsSchema } from './hosts.js';
 
 /** Grows with every placement in the fleet; an agent obeys only the newest it has seen per VM. */
 export const assignmentSchema = z.int().min(1);
@@ -23,6 +23,14 @@ export const ensureVmSchema = z.strictObject({
   assignment: assignmentSchema,
   resources: resourcesSchema,
   image: imageSchema.nullable(),
+  /** What the operator says of this host, over what the agent measures and is configured with. */
+  overrides: z
+    .strictObject({
+      overcommit: z.record(resourceClassSchema, z.number().gt(0)).optional(),
+      reserve: z.record(resourceClassSchema, z.number().min(0).lt(1)).optional(),
+      totals: resourcesSchema.optional(),
+    })
+    .optional(),
 });
 export type EnsureVmBody = z.infer<typeof ensureVmSchema>;
 
@@ -71,8 +79,10 @@ export const staleAssignmentSchema = z.object({ newest: assignmentSchema });
 /** `GET /v1/status`. Fields may be added by newer agents, so others are let through. */
 export const agentStatusSchema = z.object({
   hostId: idSchema,
-  version: z.string().max(64),
+  version: agentVersionSchema,
   bootId: idSchema,
+  /** Grows with every report of an agent, so that one that was overtaken can be told. */
+  report: z.int().min(1),
   uptimeS: z.number().min(0),
   /** 1, 5 and 15 minutes. */
   load: z.tuple([z.number(), z.number(), z.number()]),
@@ -81,7 +91,13 @@ export const agentStatusSchema = z.object({
   used: resourcesSchema,
   allocated: resourcesSchema,
   driver: z.string().max(64),
-  vms: z.array(agentVmSchema).max(10_000),
+  vms: z
+    .array(agentVmSchema)
+    .max(10_000)
+    .refine(
+      (vms) => new Set(vms.map(({ id }) => id)).size === vms.length,
+      'must name each VM once',
+    ),
 });
 export type AgentStatusBody = z.infer<typeof agentStatusSchema>;
 

@@ -56,18 +56,30 @@ function errorsOf(issue: Issue, parent: Path): FieldError[] {
   }
 }
 
-/** Of several shapes, the one that was matched furthest tells most. */
+/**
+ * Of several shapes, the one that knows most of the names that were given is meant, whatever is
+ * wrong deeper down; of those, the one that was matched furthest tells most.
+ */
 function unionErrors(
   branches: readonly (readonly Issue[])[],
   path: Path,
   issue: Issue,
 ): FieldError[] {
-  const deepest = branches.find((branch) => branch.some((inner) => inner.path.length > 0));
+  const strangest = Math.min(...branches.map(unknownNames));
+  const meant = branches.filter((branch) => unknownNames(branch) === strangest);
+  const deepest = meant.find((branch) => branch.some((inner) => inner.path.length > 0));
   if (deepest !== undefined) return deepest.flatMap((inner) => errorsOf(inner, path));
   const ways = new Set(branches.flatMap((branch) => branch.slice(0, 1).map(messageOf)));
   const message = ways.size === 0 ? messageOf(issue) : [...ways].join(', or ');
   return [{ field: fieldOf(path), message }];
 }
+
+const unknownNames = (branch: readonly Issue[]): number =>
+  branch.reduce(
+    (sum, issue) =>
+      sum + (issue.code === 'unrecognized_keys' && issue.path.length === 0 ? issue.keys.length : 0),
+    0,
+  );
 
 /** A path as callers read it, such as `resources.cpu`. */
 export function fieldOf(path: Path): string {

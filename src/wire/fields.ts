@@ -1,5 +1,6 @@
 /** Schemas that several conversations share. Limits keep every value storable and printable. */
 import { z } from 'zod';
+import { GROUP_POLICIES } from '../model/groups.js';
 import {
   ID_PATTERN,
   IMAGE_PATTERN,
@@ -102,9 +103,16 @@ export const labelsSchema = z
   )
   .meta({ example: { disk: 'ssd' } });
 
+/** A VM's part in a group of its path. */
+export const groupRuleSchema = z
+  .strictObject({ name: nameSchema, policy: z.enum(GROUP_POLICIES) })
+  .meta({ id: 'GroupRule', example: { name: 'web', policy: 'anti-affinity' } });
+
 export const zoneSchema = nameSchema.meta({ example: 'zone-a' });
 
-export const timestampSchema = z.iso.datetime().meta({ example: '2026-11-21T10:00:00.000Z' });
+export const timestampSchema = z.iso
+  .datetime({ error: orRequired('must be a time in UTC, such as 2026-11-21T10:00:00Z') })
+  .meta({ example: '2026-11-21T10:00:00.000Z' });
 
 export const reasonSchema = z.strictObject({ code: z.string(), detail: z.string() });
 

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { HOST_STATES } from '../model/host-liveness.js';
 import {
   amountSchema,
+  CLASSES_MAX,
   idSchema,
   labelsSchema,
   nameSchema,
@@ -13,13 +14,31 @@ import {
   zoneSchema,
 } from './fields.js';
 
+/** How the token of a host begins, for people and scanners that meet one. */
+export const HOST_TOKEN_KIND = 'berth_host_';
+export const HOST_TOKEN_PATTERN = /^berth_host_[A-Za-z0-9_-]{43}$/;
+
 /** What an agent has measured (or was told), before reserve and overcommit. */
 export const totalsSchema = z
   .record(
     resourceClassSchema,
     z.strictObject({ total: amountSchema, source: z.enum(['detected', 'configured']) }),
   )
+  .refine(
+    (totals) => Object.keys(totals).length <= CLASSES_MAX,
+    `must name at most ${CLASSES_MAX.toString()} classes`,
+  )
   .meta({ example: { cpu: { total: 8, source: 'detected' } } });
+
+/** No path, query, user or password, and nothing that URLs drop: the client appends its own paths. */
+const isBaseUrl = (address: string): boolean =>
+  /^https?:\/\/[\w.:[\]-]+$/i.test(address) && URL.canParse(address);
+
+/** What an agent calls its release. */
+export const agentVersionSchema = z
+  .string()
+  .max(64)
+  .regex(/^[^\p{C}]*$/u, 'must hold no control characters');
 
 export const joinHostSchema = z
   .strictObject({
@@ -34,24 +53,84 @@ export const joinHostSchema = z
     credential: z
       .string()
       .regex(/^[A-Za-z0-9_-]{32,128}$/, 'must be 32 to 128 letters, digits, "_" or "-"'),
+    /** Secret that the agent shows from now on when it speaks; made by the agent. */
+    token: z
+      .string()
+      .regex(HOST_TOKEN_PATTERN, 'must be "berth_host_" and 43 letters, digits, "_" or "-"')
+      .optional()
+      .meta({ description: 'With it the agent joins again and pushes its status' }),
     zone: zoneSchema.optional(),
     labels: labelsSchema.optional(),
     totals: totalsSchema,
-    agent: z.strictObject({ version: z.string().max(64), bootId: idSchema }),
+    agent: z.strictObject({ version: agentVersionSchema, bootId: idSchema }),
   })
   .meta({ id: 'JoinHost' });
 export type JoinHostBody = z.infer<typeof joinHostSchema>;
 
+const sentence = (charactersMax: number) =>
+  z
+    .string()
+    .trim()
+    .min(1)
+    .max(charactersMax)
+    .regex(/^[^\p{C}]*$/u, 'must hold no control characters');
+
+/** Why a host has the mode that it has. */
+export const modeReasonSchema = sentence(200);
+/** Whom to ask about it. */
+export const modeOwnerSchema = sentence(100);
+
+/** Longest cordon with an end: beyond it, nobody remembers. */
+const EXPIRY_S_MAX = 365 * 24 * 60 * 60;
+const OVERCOMMIT_MAX = 100;
+
+const perClass = <Value extends z.ZodType<number>>(value: Value) =>
+  z
+    .record(resourceClassSchema, value)
+    .refine(
+      (values) => Object.keys(values).length <= CLASSES_MAX,
+      `must name at most ${CLASSES_MAX.toString()} classes`,
+    )
+    .nullable()
+    .optional();
+
+const factorSchema = z
+  .number('must be a number')
+  .gt(0, 'must be greater than 0')
+  .max(OVERCOMMIT_MAX, `must be at most ${OVERCOMMIT_MAX.toString()}`);
+const shareSchema = z
+  .number('must be a number')
+  .min(0, 'must not be negative')
+  .lt(1, 'must be less than 1');
+
 export const patchHostSchema = z
   .strictObject({
-    mode: z.enum(['enabled', 'cordoned']),
-    reason: z
-      .string()
-      .trim()
-      .min(1)
-      .max(200)
-      .regex(/^[^\p{C}]*$/u, 'must hold no control characters')
-      .optional(),
+    mode: z.enum(['enabled', 'cordoned']).optional(),
+    reason: modeReasonSchema.optional(),
+    owner: modeOwnerSchema.optional(),
+    /** After so many seconds the cordon ends by itself. */
+    expiresInS: z.int().min(1).max(EXPIRY_S_MAX).optional(),
+    zone: zoneSchema.nullable().optional(),
+    labels: labelsSchema.nullable().optional(),
+    overcommit: perClass(factorSchema),
+    reserve: perClass(shareSchema),
+    totals: perClass(amountSchema),
+  })
+  .superRefine((patch, context) => {
+    const refuse = (path: string[], message: string) => {
+      context.addIssue({ code: 'custom', path, message });
+    };
+    if (Object.values(patch).every((value) => value === undefined)) {
+      refuse([], 'must say at least one thing that is to change');
+    }
+    for (const field of ['reason', 'owner'] as const) {
+      if (patch[field] !== undefined && patch.mode === undefined) {
+        refuse([field], 'goes only with a mode');
+      }
+    }
+    if (patch.expiresInS !== undefined && patch.mode !== 'cordoned') {
+      refuse(['expiresInS'], 'goes only with the mode cordoned');
+    }
   })
   .meta({ id: 'PatchHost', example: { mode: 'cordoned', reason: 'new memory modules' } });
 export type PatchHostBody = z.infer<typeof patchHostSchema>;
@@ -66,6 +145,20 @@ export const hostSchema = z
     state: z.enum(HOST_STATES),
     mode: z.enum(['enabled', 'cordoned', 'draining', 'retired']),
     modeReason: z.string().nullable(),
+    /** Whom to ask about the mode. */
+    modeOwner: z.string().nullable(),
+    /** When the cordon ends by itself. */
+    modeUntil: timestampSchema.nullable(),
+    /** What an operator said; what is absent is as the agent or the configuration says. */
+    overrides: z.strictObject({
+      zone: zoneSchema.optional(),
+      labels: labelsSchema.optional(),
+      overcommit: z.record(resourceClassSchema, z.number()).optional(),
+      reserve: z.record(resourceClassSchema, z.number()).optional(),
+      totals: z.record(resourceClassSchema, z.number()).optional(),
+    }),
+    /** More is booked than may be: it takes nothing new. */
+    overFull: z.boolean(),
     resources: z.record(
       resourceClassSchema,
       z.strictObject({
@@ -76,6 +169,10 @@ export const hostSchema = z
         limit: z.number(),
         allocated: z.number(),
         available: z.number(),
+        /** Taken by VMs that run there without a record; `limit` is already less by it. */
+        orphaned: z.number(),
+        /** What the machine really uses; null where it is not known. */
+        used: z.number().nullable(),
         source: z.enum(['detected', 'configured']),
         unit: z.string(),
       }),
@@ -90,17 +187,3 @@ export type HostBody = z.infer<typeof hostSchema>;
 
 export const hostPageSchema = pageOf(hostSchema).meta({ id: 'HostPage' });
 export type HostPageBody = z.infer<typeof hostPageSchema>;
-
-/** No path, query, user or password: the client appends its own paths. */
-function isBaseUrl(address: string): boolean {
-  if (!URL.canParse(address)) return false;
-  const url = new URL(address);
-  return (
-    url.pathname === '/' &&
-    !address.endsWith('/') &&
-    url.search === '' &&
-    url.hash === '' &&
-    url.username === '' &&
-    url.password === ''
-  );
-}

@@ -2,13 +2,23 @@
 import { z } from 'zod';
 import { REASON_CODES } from '../model/decision.js';
 import { RANKED_CLASSES } from '../model/resources.js';
-import { hostRefSchema, idSchema, resourceClassSchema, resourcesSchema } from './fields.js';
-import { constraintsSchema, requestedResourcesSchema } from './vms.js';
+import {
+  groupRuleSchema,
+  hostRefSchema,
+  idSchema,
+  pathSchema,
+  resourceClassSchema,
+  resourcesSchema,
+} from './fields.js';
+import { constraintsSchema, requestedResourcesSchema, strategySchema } from './vms.js';
 
 export const placementRequestSchema = z
   .strictObject({
     resources: requestedResourcesSchema,
     constraints: constraintsSchema.optional(),
+    /** Groups are named within it. */
+    path: pathSchema.optional(),
+    strategy: strategySchema.optional(),
   })
   .meta({ id: 'PlacementRequest' });
 export type PlacementRequestBody = z.infer<typeof placementRequestSchema>;
@@ -25,13 +35,20 @@ const reasonCodeSchema = z.enum(REASON_CODES);
 export const placementSchema = z
   .strictObject({
     strategy: z.string(),
-    request: z.strictObject({ resources: resourcesSchema, constraints: constraintsSchema }),
+    request: z.strictObject({
+      resources: resourcesSchema,
+      constraints: constraintsSchema,
+      path: pathSchema,
+    }),
     chosen: idSchema.nullable(),
     candidates: z.array(
       z.strictObject({
         host: hostRefSchema,
         rank: z.int(),
         score: z.number(),
+        violations: z
+          .array(groupRuleSchema)
+          .meta({ description: 'Soft rules of groups that this host would break' }),
         remaining: ratios,
         requested: ratios,
       }),
@@ -46,6 +63,7 @@ export const placementSchema = z
             requested: z.number().optional(),
             available: z.number().optional(),
             limit: z.number().optional(),
+            group: z.string().optional(),
           }),
         ),
       }),

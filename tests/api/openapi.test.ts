@@ -2,11 +2,14 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { EXAMPLE_HOST, EXAMPLE_JOIN, EXAMPLE_VM } from '../../src/api/examples.js';
+import { EXAMPLE_RESERVATION } from '../../src/api/routes/reservations.js';
+import { modelReservation } from '../support/reservations-double.js';
 import { ERROR_CODES } from '../../src/model/errors.js';
 import { ADMIN_TOKEN, startApi, type ApiServer } from '../support/api-server.js';
 import { modelHost, modelVm } from '../support/control-double.js';
 import { problemSchema } from '../../src/wire/problem.js';
 import { ROUTES } from '../../src/api/routes.js';
+import { EXAMPLE_TOKEN } from '../../src/api/routes/tokens.js';
 
 interface MediaType {
   readonly schema?: object;
@@ -32,6 +35,8 @@ interface Document {
     readonly securitySchemes: Readonly<Record<string, object>>;
   };
 }
+
+const EXAMPLE_TOKEN_FACTS = { id: EXAMPLE_TOKEN.id, name: EXAMPLE_TOKEN.name, path: 'acme' };
 
 let server: ApiServer;
 let document: Document;
@@ -79,13 +84,9 @@ describe('the document', () => {
   it('says what each call needs to be let in', () => {
     const security = (path: string, method: string) => document.paths[path]?.[method]?.security;
     expect(security('/v1/vms', 'post')).toEqual([{ bearer: [] }]);
-    expect(security('/v1/hosts', 'post')).toEqual([{ bearer: [] }, { joinToken: [] }]);
+    expect(security('/v1/hosts', 'post')).toEqual([{ bearer: [] }]);
     expect(security('/healthz', 'get')).toEqual([]);
-    expect(Object.keys(document.components.securitySchemes).sort()).toEqual([
-      'basic',
-      'bearer',
-      'joinToken',
-    ]);
+    expect(Object.keys(document.components.securitySchemes).sort()).toEqual(['basic', 'bearer']);
   });
 
   it('shows problems that are problems, under their status', () => {
@@ -121,8 +122,13 @@ describe('the examples', () => {
   beforeEach(() => {
     server.vms.clear();
     server.hosts.clear();
+    server.reservations.set(
+      EXAMPLE_RESERVATION.id,
+      modelReservation({ id: EXAMPLE_RESERVATION.id }),
+    );
     const { id, name } = EXAMPLE_HOST;
     server.hosts.set(id, modelHost({ id, name, labels: { disk: 'ssd' } }));
+    server.tokens.add('tenant', EXAMPLE_TOKEN_FACTS);
     server.vms.set(
       EXAMPLE_VM.id,
       modelVm({
@@ -141,8 +147,10 @@ describe('the examples', () => {
     const operation = document.paths[route.path.replaceAll(/:(\w+)/g, '{$1}')]?.[route.method];
     expect(operation?.requestBody?.content['application/json']?.example).toEqual(body);
 
+    const isForAgents = route.access !== 'public' && !route.access.includes('admin');
     const reply = await server.call(search === '' ? path : `${path}?${search}`, {
       method: route.method.toUpperCase(),
+      ...(isForAgents ? { token: server.tokens.addHostToken(EXAMPLE_HOST.id) } : {}),
       ...(body === undefined ? {} : { body }),
     });
     expect(reply.status).toBe(status);
@@ -163,7 +171,8 @@ describe('the examples', () => {
       EXAMPLE_HOST.resources,
     )) {
       expect(available).toBe(facts.limit - allocated);
-      expect(shown.resources[name]).toMatchObject(facts);
+      // What it uses, it has not told yet.
+      expect(shown.resources[name]).toMatchObject({ ...facts, used: null });
     }
   });
 });

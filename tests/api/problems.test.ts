@@ -33,6 +33,8 @@ beforeEach(() => {
 });
 
 const deep = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels);
+/** What one create may send: a list of many VMs. */
+const CREATE_BYTES = 512 * 1024;
 const VALID = '{"resources":{"cpu":1,"memory":1,"disk":1}}';
 
 interface BadBody {
@@ -104,7 +106,13 @@ const BODIES: readonly BadBody[] = [
     'unsupported_media_type',
     'content-encoding',
   ),
-  bad('one byte too many', { raw: VALID.padEnd(65_537) }, 413, 'body_too_large', '(body)'),
+  bad(
+    'one byte too many',
+    { raw: VALID.padEnd(CREATE_BYTES + 1) },
+    413,
+    'body_too_large',
+    '(body)',
+  ),
   bad('far too many bytes', { raw: ' '.repeat(5_000_000) }, 413, 'body_too_large', '(body)'),
   bad('deep nesting', { raw: deep(33) }, 400, 'invalid_request', '(body)'),
   bad('very deep nesting', { raw: deep(30_000) }, 400, 'invalid_request', '(body)'),
@@ -141,8 +149,15 @@ describe('a body with', () => {
   });
 
   it('exactly as many bytes as are allowed is read', async () => {
-    const reply = await server.call('/v1/vms', { method: 'POST', raw: VALID.padEnd(65_536) });
+    const reply = await server.call('/v1/vms', { method: 'POST', raw: VALID.padEnd(CREATE_BYTES) });
     expect(reply.status).toBe(202);
+  });
+
+  it('more bytes than a call takes that makes one thing is refused', async () => {
+    const send = (bytes: number) =>
+      server.call('/v1/placements', { method: 'POST', raw: VALID.padEnd(bytes) });
+    expect((await send(65_536)).status).toBe(200);
+    expect((await send(65_537)).problem().code).toBe('body_too_large');
   });
 
   it('another charset of Unicode is read', async () => {
@@ -152,7 +167,7 @@ describe('a body with', () => {
   });
 
   it('no announced length is cut off when it grows too large', async () => {
-    const chunk = Buffer.alloc(40_000, ' ');
+    const chunk = Buffer.alloc(CREATE_BYTES * 0.6, ' ');
     const status = await new Promise((resolve, reject) => {
       const sending = request(
         `${server.url}/v1/vms`,

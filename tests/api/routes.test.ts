@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { ROUTES } from '../../src/api/routes.js';
 import { modelHost, modelVm } from '../support/control-double.js';
+import { modelReservation } from '../support/reservations-double.js';
 import { startApi, type ApiServer, type Sent } from '../support/api-server.js';
 
 let server: ApiServer;
@@ -16,6 +17,8 @@ beforeEach(() => {
   server.ready = true;
   server.hosts.set('host-a', modelHost());
   server.vms.set('vm-a', modelVm());
+  server.reservations.set('rsv-a', modelReservation({ id: 'rsv-a' }));
+  server.tokens.add('operator', { id: 'token-a' });
 });
 
 const RESOURCES = { cpu: 1, memory: 512, disk: 1024 };
@@ -59,12 +62,76 @@ const get = (path: string, status: number, code?: string, ...fields: string[]) =
 });
 
 const ROWS: readonly Row[] = [
+  post('/v1/tokens', { name: 'ci', role: 'operator' }, 201),
+  post('/v1/tokens', { name: 'acme', role: 'tenant', path: 'acme:web', expiresInS: 60 }, 201),
+  post('/v1/tokens', { name: 'acme', role: 'tenant' }, 400, 'invalid_request', 'path'),
+  post('/v1/tokens', { name: 'a', role: 'viewer', path: 'acme' }, 400, 'invalid_request', 'path'),
+  post('/v1/tokens', { name: 'a', role: 'root' }, 400, 'invalid_request', 'role'),
+  post('/v1/tokens', { role: 'admin' }, 400, 'invalid_request', 'name'),
+  post('/v1/tokens', { name: 'a', role: 'admin', expiresInS: 0 }, 400, 'invalid_request'),
+  get('/v1/tokens', 200),
+  get('/v1/tokens?limit=1', 200),
+  get('/v1/tokens?role=admin', 400, 'invalid_request', 'role'),
+  { name: '', method: 'DELETE', path: '/v1/tokens/token-a', status: 200 },
+  { name: '', method: 'DELETE', path: '/v1/tokens/nobody', status: 404, code: 'not_found' },
   post('/v1/vms', { resources: RESOURCES }, 202),
   post('/v1/vms', { id: 'vm-1', name: 'n', path: 'a:b', resources: RESOURCES, image: 'x' }, 202),
   post('/v1/vms', { resources: { ...RESOURCES, gpu: 1 } }, 409, 'no_feasible_host'),
   post('/v1/vms', { resources: { ...RESOURCES, cpu: 1000 } }, 409, 'no_feasible_host'),
   post('/v1/vms', { id: 'vm-a', resources: { ...RESOURCES, cpu: 2 } }, 409, 'id_conflict'),
   post('/v1/vms', {}, 400, 'invalid_request', 'resources'),
+  post('/v1/vms', { resources: RESOURCES, count: 2, name: 'web' }, 202),
+  post('/v1/vms', { resources: RESOURCES, count: 9, partial: true }, 202),
+  post('/v1/vms', { resources: RESOURCES, strategy: 'best-fit', reservation: 'rsv-a' }, 202),
+  post('/v1/vms', { vms: [{ resources: RESOURCES }, { id: 'b', resources: RESOURCES }] }, 202),
+  post('/v1/vms', { resources: RESOURCES, count: 200 }, 409, 'no_feasible_host'),
+  post('/v1/vms', { resources: RESOURCES, count: 0 }, 400, 'invalid_request', 'count'),
+  post('/v1/vms', { resources: RESOURCES, count: 257 }, 400, 'invalid_request', 'count'),
+  post('/v1/vms', { resources: RESOURCES, count: 2, id: 'a' }, 400, 'invalid_request', 'id'),
+  post('/v1/vms', { resources: RESOURCES, partial: true }, 400, 'invalid_request', 'partial'),
+  post('/v1/vms', { vms: [] }, 400, 'invalid_request', 'vms'),
+  post('/v1/vms', { vms: [{ resources: RESOURCES }], count: 2 }, 400, 'invalid_request', 'count'),
+  post(
+    '/v1/vms',
+    { vms: [{ resources: RESOURCES }, { resources: { ...RESOURCES, cpu: 0 }, mood: 1 }] },
+    400,
+    'invalid_request',
+    'vms.1.resources.cpu',
+    'vms.1.mood',
+  ),
+  post(
+    '/v1/vms',
+    { vms: [1, 2].map(() => ({ id: 'twice', resources: RESOURCES })) },
+    400,
+    'invalid_request',
+    'vms',
+  ),
+  post('/v1/vms', { vms: [{ mood: 1 }] }, 400, 'invalid_request', 'vms.0.mood'),
+  post(
+    '/v1/vms',
+    { vms: [{ resources: RESOURCES }, { id: 'vm-a', resources: { ...RESOURCES, cpu: 2 } }] },
+    409,
+    'id_conflict',
+    'vms.1.id',
+  ),
+  post('/v1/vms', { id: 'rsv-1', resources: RESOURCES }, 400, 'invalid_request', 'id'),
+  post('/v1/vms', { resources: RESOURCES, strategy: 'best' }, 400, 'invalid_request', 'strategy'),
+  post('/v1/reservations', { resources: RESOURCES }, 201),
+  post('/v1/reservations', { resources: RESOURCES, name: 'n', expiresInS: 2_592_000 }, 201),
+  post('/v1/reservations', {}, 400, 'invalid_request', 'resources'),
+  post('/v1/reservations', { resources: RESOURCES, expiresInS: 0 }, 400, 'invalid_request'),
+  post(
+    '/v1/reservations',
+    { resources: RESOURCES, expiresInS: 2_592_001 },
+    400,
+    'invalid_request',
+    'expiresInS',
+  ),
+  get('/v1/reservations', 200),
+  get('/v1/reservations/rsv-a', 200),
+  get('/v1/reservations/rsv-b', 404, 'not_found'),
+  { name: '', method: 'DELETE', path: '/v1/reservations/rsv-a', status: 200 },
+  { name: '', method: 'DELETE', path: '/v1/reservations/rsv-b', status: 404, code: 'not_found' },
   post('/v1/vms', { resources: { cpu: 1 } }, 400, 'invalid_request', 'resources.memory'),
   post('/v1/vms', { resources: { ...RESOURCES, cpu: 0 } }, 400, 'invalid_request', 'resources.cpu'),
   post(
@@ -133,9 +200,19 @@ const ROWS: readonly Row[] = [
   post('/v1/placements', { resources: RESOURCES }, 200),
   post('/v1/placements', { resources: RESOURCES, constraints: { exclude: ['a', 'b'] } }, 200),
   post('/v1/placements', { resources: { ...RESOURCES, cpu: 1000 } }, 200),
+  post('/v1/placements', { resources: RESOURCES, strategy: 'best-fit' }, 200),
+  post(
+    '/v1/placements',
+    { resources: RESOURCES, strategy: 'x' },
+    400,
+    'invalid_request',
+    'strategy',
+  ),
   post('/v1/placements', {}, 400, 'invalid_request', 'resources'),
   post('/v1/placements', { resources: RESOURCES, id: 'x' }, 400, 'invalid_request', 'id'),
   post('/v1/hosts', JOIN, 200),
+  post('/v1/hosts', { ...JOIN, token: `berth_host_${'t'.repeat(43)}` }, 200),
+  post('/v1/hosts', { ...JOIN, token: `berth_${'t'.repeat(43)}` }, 400, 'invalid_request', 'token'),
   post('/v1/hosts', { ...JOIN, zone: 'z', labels: { disk: 'ssd' } }, 200),
   post('/v1/hosts', { ...JOIN, name: 'name-a' }, 409, 'name_conflict'),
   post('/v1/hosts', { ...JOIN, address: 'ftp://x' }, 400, 'invalid_request', 'address'),
@@ -171,6 +248,51 @@ const ROWS: readonly Row[] = [
     status: 404,
     code: 'not_found',
   },
+  // Only the agent of that host may; see host-settings.test.ts.
+  post('/v1/hosts/host-a/status', {}, 403, 'forbidden'),
+  post('/v1/hosts/name-a/drain', {}, 202),
+  post('/v1/hosts/name-a/drain', { dryRun: true }, 200),
+  post('/v1/hosts/name-a/drain', { dryRun: 'no' }, 400, 'invalid_request', 'dryRun'),
+  post('/v1/hosts/nobody/drain', {}, 404, 'not_found'),
+  get('/v1/hosts/name-a/drain', 200),
+  get('/v1/hosts/nobody/drain', 404, 'not_found'),
+  { name: '', method: 'DELETE', path: '/v1/hosts/name-a/drain', status: 200 },
+  { name: 'full', method: 'DELETE', path: '/v1/hosts/name-a', status: 409, code: 'host_not_empty' },
+  { name: '', method: 'DELETE', path: '/v1/hosts/name-a?force=true&reason=burnt', status: 200 },
+  {
+    name: 'without a reason',
+    method: 'DELETE',
+    path: '/v1/hosts/name-a?force=true',
+    status: 400,
+    code: 'invalid_request',
+    fields: ['reason'],
+  },
+  get('/v1/ops/orphans', 200),
+  post('/v1/ops/orphans/name-a/vm-x/adopt', { name: 'found' }, 202),
+  post('/v1/ops/orphans/name-a/no-vm/adopt', {}, 404, 'not_found'),
+  post('/v1/ops/orphans/name-a/vm-x/destroy', {}, 202),
+  post('/v1/ops/orphans/nobody/vm-x/destroy', {}, 404, 'not_found'),
+  get('/v1/ops/verify', 200),
+  { name: 'without a body', method: 'POST', path: '/v1/ops/verify', status: 200 },
+  post('/v1/ops/verify', { dryRun: false }, 200),
+  post('/v1/ops/verify', { dryRun: 'no' }, 400, 'invalid_request', 'dryRun'),
+  get('/v1/events?since=start&follow=false', 200),
+  get('/v1/events?since=yesterday', 400, 'invalid_request', 'since'),
+  get('/v1/events?kind=vm.lost&follow=false', 400, 'invalid_request', 'kind'),
+  get('/v1/audit', 200),
+  get('/v1/audit?limit=0', 400, 'invalid_request', 'limit'),
+  get('/v1/audit?action=vm.create&actor=nobody', 200),
+  get('/v1/audit?action=vm.made', 400, 'invalid_request', 'action'),
+  get('/v1/audit?since=yesterday', 400, 'invalid_request', 'since'),
+  get('/v1/usage', 200),
+  get('/v1/usage?by=host', 200),
+  get('/v1/usage?by=rack', 400, 'invalid_request', 'by'),
+  get('/v1/usage/history', 200),
+  get('/v1/usage/history?scope=host&id=name-a&step=1h&limit=1', 200),
+  get('/v1/usage/history?scope=host&id=nobody', 404, 'not_found'),
+  get('/v1/usage/history?scope=zone', 400, 'invalid_request', 'id'),
+  get('/v1/usage/history?id=zone-a', 400, 'invalid_request', 'id'),
+  get('/v1/usage/history?from=yesterday', 400, 'invalid_request', 'from'),
   { name: 'without a body', method: 'POST', path: '/v1/ops/rebuild', status: 200 },
   post('/v1/ops/rebuild', {}, 200),
   post('/v1/ops/rebuild', { dryRun: true }, 200),
@@ -215,6 +337,12 @@ describe('what is shown', () => {
       desiredState: 'running',
     });
     expect(reply.json).not.toHaveProperty('hasRun');
+  });
+
+  it('a decision by the strategy that was asked for', async () => {
+    const body = { resources: RESOURCES, strategy: 'worst-fit' };
+    const reply = await server.call('/v1/placements', { method: 'POST', body });
+    expect(reply.json).toMatchObject({ strategy: 'worst-fit' });
   });
 
   it('a host with what is left of it, never below nothing, and no credential', async () => {

@@ -2,7 +2,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
 import { fieldErrors } from '../../src/wire/field-errors.js';
-import { createVmSchema } from '../../src/wire/vms.js';
+import { createVmSchema, createVmsSchema } from '../../src/wire/vms.js';
 
 const schema = z.strictObject({
   count: z.int().min(1).max(9).optional(),
@@ -74,6 +74,16 @@ describe('field errors', () => {
   ])('of the VM %j', (value, field, message) => {
     const parsed = createVmSchema.safeParse(value);
     expect(parsed.success ? [] : fieldErrors(parsed.error)).toEqual([{ field, message }]);
+  });
+
+  it.each<[unknown, string[]]>([
+    [{ vms: [{ colour: 'red' }] }, ['vms.0.resources', 'vms.0.colour']],
+    [{ resources: ONES, constraints: { rack: 'r1' } }, ['constraints.rack']],
+    [{ name: 7, colour: 'red' }, ['resources', 'name', 'colour']],
+  ])('of one or many VMs %j: it is clear which is meant', (value, fields) => {
+    const parsed = createVmsSchema.safeParse(value);
+    const found = parsed.success ? [] : fieldErrors(parsed.error);
+    expect(found.map(({ field }) => field).sort()).toEqual([...fields].sort());
   });
 
   it('does not repeat what a hostile caller makes long', () => {
