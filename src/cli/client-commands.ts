@@ -4,14 +4,20 @@
  */
 import type { Command } from 'commander';
 import type { CliContext } from './context.js';
+import { registerEventCommands } from './event-commands.js';
 import { registerHostCommands } from './host-commands.js';
+import { registerOrphanCommands } from './orphan-commands.js';
+import { registerReservationCommands } from './reservation-commands.js';
 import { registerPlaceCommand } from './place-command.js';
 import { registerRebuildCommand } from './rebuild-command.js';
 import { adopt } from './run-command.js';
+import { registerTokenCommands } from './token-commands.js';
+import { registerUsageCommand } from './usage-command.js';
+import { registerVerifyCommand } from './verify-command.js';
 import { registerVmCommands } from './vm-commands.js';
 
 const GLOBAL_HELP = `
-Talking to a control plane (vm, place, host, rebuild):
+Talking to a control plane (every command but up, serve, agent, config):
   BERTH_URL       where it is (default: http://127.0.0.1:8080)
   BERTH_TOKEN     the token to show it
   BERTH_DATA_DIR  without BERTH_TOKEN, admin.token in this folder is shown to a
@@ -34,9 +40,15 @@ Example:
  */
 export function registerClientCommands(program: Command, context: CliContext): void {
   registerVmCommands(program, context);
+  registerReservationCommands(program, context);
   registerPlaceCommand(program, context);
   registerHostCommands(program, context);
+  registerOrphanCommands(program, context);
+  registerUsageCommand(program, context);
   registerRebuildCommand(program, context);
+  registerVerifyCommand(program, context);
+  registerEventCommands(program, context);
+  registerTokenCommands(program, context);
   program.addHelpText('after', GLOBAL_HELP);
   adopt(program, context);
   // `berth vm list | head` closes our output early; that is no failure.

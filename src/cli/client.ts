@@ -15,6 +15,8 @@ export type Query = Readonly<Record<string, string | number | undefined>>;
 export interface CallOptions {
   readonly query?: Query;
   readonly body?: unknown;
+  /** Names the request, so that a repeat of it has no second effect. */
+  readonly idempotencyKey?: string;
   /** How long to wait for the answer; 30 s when absent. */
   readonly timeoutMs?: number;
 }
@@ -27,44 +29,92 @@ export interface Client {
     schema: Schema<Body>,
     options?: CallOptions,
   ): Promise<Body>;
+  /**
+   * Opens a stream of texts. Reading it fails when the connection breaks, or says nothing for
+   * longer than `timeoutMs`.
+   */
+  follow(
+    path: string,
+    options: Pick<CallOptions, 'query' | 'timeoutMs'> & { readonly lastEventId: string },
+  ): Promise<AsyncIterable<string>>;
 }
 
 const ANSWER_TIMEOUT_MS = 30_000;
+const EVENT_STREAM = 'text/event-stream';
 
 /** @param tokenSource where a token would have been found, for the hint of a 401 */
 export function createClient(access: Access, tokenSource: string): Client {
+  const failed = (reply: Head, document: unknown): CliFailure => {
+    const isProblem = reply.contentType.startsWith(PROBLEM_CONTENT_TYPE);
+    if (!isProblem || !understood<ProblemBody>(problemSchema, document)) {
+      return notBerth(access, reply.status);
+    }
+    const { retryAfterS } = reply;
+    return failureOf(document, { retryAfterS, tokenSource, hasToken: access.token !== null });
+  };
   return {
     async call(method, path, schema, options = {}) {
-      const reply = await send(access, method, path, options);
+      const reply = await whole(access, options, await send(access, method, path, options));
       const document = jsonOf(reply.text);
       if (reply.status >= 200 && reply.status < 300) {
         if (understood(schema, document)) return document;
         throw notBerth(access, reply.status);
       }
-      if (!reply.isProblem || !understood<ProblemBody>(problemSchema, document)) {
-        throw notBerth(access, reply.status);
-      }
-      throw failureOf(document, {
-        retryAfterS: reply.retryAfterS,
-        tokenSource,
-        hasToken: access.token !== null,
-      });
+      throw failed(reply, document);
+    },
+    async follow(path, { lastEventId, ...options }) {
+      const headers: Record<string, string> = { accept: EVENT_STREAM };
+      if (lastEventId !== '') headers['last-event-id'] = lastEventId;
+      const reply = await send(access, 'GET', path, options, headers);
+      if (reply.contentType.startsWith(EVENT_STREAM)) return textsOf(access, options, reply.body);
+      const { text } = await whole(access, options, reply);
+      throw failed(reply, jsonOf(text));
     },
   };
 }
 
-interface Reply {
+/** @throws CliFailure when the connection breaks */
+async function* textsOf(
+  access: Access,
+  { timeoutMs = ANSWER_TIMEOUT_MS }: CallOptions,
+  body: AsyncIterable<Uint8Array>,
+): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  try {
+    for await (const piece of body) yield decoder.decode(piece, { stream: true });
+  } catch (cause) {
+    throw unanswered(access, timeoutMs, cause);
+  }
+}
+
+interface Head {
   readonly status: number;
-  readonly isProblem: boolean;
+  readonly contentType: string;
   readonly retryAfterS: string | undefined;
-  readonly text: string;
+}
+
+interface Reply extends Head {
+  readonly body: AsyncIterable<Uint8Array> & { text(): Promise<string> };
+}
+
+async function whole(
+  access: Access,
+  { timeoutMs = ANSWER_TIMEOUT_MS }: CallOptions,
+  { body, ...head }: Reply,
+): Promise<Head & { readonly text: string }> {
+  try {
+    return { ...head, text: await body.text() };
+  } catch (cause) {
+    throw unanswered(access, timeoutMs, cause);
+  }
 }
 
 async function send(
   access: Access,
   method: Method,
   path: string,
-  { query = {}, body, timeoutMs = ANSWER_TIMEOUT_MS }: CallOptions,
+  { query = {}, body, idempotencyKey, timeoutMs = ANSWER_TIMEOUT_MS }: CallOptions,
+  more: Readonly<Record<string, string>> = {},
 ): Promise<Reply> {
   const url = new URL(`${access.url}${path}`);
   for (const [key, value] of Object.entries(query)) {
@@ -81,6 +131,8 @@ async function send(
         accept: `application/json, ${PROBLEM_CONTENT_TYPE}`,
         ...(access.token === null ? {} : { authorization: `Bearer ${access.token}` }),
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey }),
+        ...more,
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       headersTimeout: timeoutMs,
@@ -89,9 +141,9 @@ async function send(
     const retryAfter = headers['retry-after'];
     return {
       status: statusCode,
-      isProblem: String(headers['content-type']).startsWith(PROBLEM_CONTENT_TYPE),
+      contentType: String(headers['content-type']),
       retryAfterS: typeof retryAfter === 'string' ? retryAfter : undefined,
-      text: await answer.text(),
+      body: answer,
     };
   } catch (cause) {
     throw unanswered(access, timeoutMs, cause);

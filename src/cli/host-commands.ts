@@ -1,34 +1,30 @@
-/** `berth host …`: list, show, cordon, uncordon. */
+/** `berth host …`: list, show, cordon, uncordon; what else there is stands in files of its own. */
 import type { Command } from 'commander';
-import { ID_PATTERN } from '../model/ids.js';
 import { hostPageSchema, hostSchema, type PatchHostBody } from '../wire/hosts.js';
 import { parseCount } from './amounts.js';
 import type { Client } from './client.js';
 import type { CliContext } from './context.js';
-import { CliFailure, EXIT } from './failure.js';
+import { parseDurationS } from './durations.js';
+import { registerDrainCommands } from './drain-commands.js';
+import { hostPath } from './host-path.js';
+import { registerHostSet } from './host-settings.js';
 import { printHost, printHosts } from './host-view.js';
 import { gather } from './pages.js';
 import { printJson, printLine } from './print.js';
 import { examples, jsonOption, runCommand } from './run-command.js';
 
 export function registerHostCommands(program: Command, context: CliContext): void {
-  const host = program.command('host').description('list, show, cordon and uncordon hosts');
+  const host = program.command('host').description('list, show and keep hosts');
   registerList(host, context);
   registerShow(host, context);
   registerCordon(host, context);
   registerUncordon(host, context);
+  registerHostSet(host, context);
+  registerDrainCommands(host, context);
 }
 
 interface Options {
   readonly json?: boolean;
-}
-
-/** @throws CliFailure when this can be no host */
-function hostPath(idOrName: string): string {
-  if (!ID_PATTERN.test(idOrName)) {
-    throw new CliFailure(EXIT.usage, `"${idOrName}" can be neither the id nor the name of a host.`);
-  }
-  return `/v1/hosts/${encodeURIComponent(idOrName)}`;
 }
 
 function registerList(host: Command, context: CliContext): void {
@@ -76,20 +72,31 @@ function registerShow(host: Command, context: CliContext): void {
     );
 }
 
+interface CordonOptions extends Options {
+  readonly reason?: string;
+  readonly owner?: string;
+  readonly for?: number;
+}
+
 function registerCordon(host: Command, context: CliContext): void {
   host
     .command('cordon')
     .description('keep new VMs away from a host; those that are there stay')
     .argument('<host>', 'its id or name')
     .option('--reason <text>', 'why, for those who come after you')
+    .option('--owner <name>', 'whom they may ask')
+    .option('--for <time>', 'until it ends by itself: 30m, 2h, 7d', parseDurationS)
     .addOption(jsonOption())
-    .addHelpText('after', examples('berth host cordon host-1 --reason "new memory modules"'))
-    .action((idOrName: string, { json, reason }: Options & { readonly reason?: string }) =>
+    .addHelpText(
+      'after',
+      examples('berth host cordon host-1 --reason "new memory modules" --owner jo --for 2h'),
+    )
+    .action((idOrName: string, { json, for: expiresInS, ...why }: CordonOptions) =>
       runCommand(context, (client) =>
         setMode(
           { client, context, json: json === true },
           idOrName,
-          { mode: 'cordoned', ...(reason === undefined ? {} : { reason }) },
+          { mode: 'cordoned', ...why, ...(expiresInS === undefined ? {} : { expiresInS }) },
           'is cordoned and takes no new VMs',
         ),
       ),

@@ -22,7 +22,7 @@ export function printHosts(context: CliContext, hosts: readonly HostBody[]): voi
     LIST_COLUMNS,
     hosts.map((host) => [
       host.name,
-      host.state,
+      host.overFull ? `${host.state}, over-full` : host.state,
       host.mode,
       host.zone,
       host.vms.toString(),
@@ -47,9 +47,35 @@ const RESOURCE_COLUMNS: readonly Column[] = [
   { head: 'LIMIT', align: 'right' },
   { head: 'BOOKED', align: 'right' },
   { head: 'AVAILABLE', align: 'right' },
+  { head: 'USED', align: 'right' },
   { head: 'UNIT' },
   { head: 'SOURCE' },
 ];
+
+/** `cordoned: new memory modules (jo), until …` */
+function modeOf({ mode, modeReason, modeOwner, modeUntil }: HostBody): string {
+  const why = modeReason === null ? '' : `: ${modeReason}`;
+  const owner = modeOwner === null ? '' : ` (${modeOwner})`;
+  return `${mode}${why}${owner}${modeUntil === null ? '' : `, until ${modeUntil}`}`;
+}
+
+/** What the operator says in place of agent and configuration; `-` when nothing. */
+function overridesOf({ overrides }: HostBody): string {
+  const { zone, labels, overcommit, reserve, totals } = overrides;
+  const parts = { labels, overcommit, reserve, totals };
+  const said = Object.entries(parts).flatMap(([name, values = {}]) =>
+    Object.entries(values).map(([key, value]) => `${name}.${key}=${String(value)}`),
+  );
+  if (zone !== undefined) said.unshift(`zone=${zone}`);
+  return said.length === 0 ? '-' : said.join(', ');
+}
+
+/** Amounts that VMs without a record take there. */
+const orphanedOf = ({ resources }: HostBody): string =>
+  Object.entries(resources)
+    .filter(([, { orphaned }]) => orphaned > 0)
+    .map(([resource, { orphaned }]) => `${resource} ${showAmount(resource, orphaned)}`)
+    .join(', ');
 
 /** Everything about one host, its resources last. */
 export function printHost(context: CliContext, host: HostBody): void {
@@ -58,9 +84,10 @@ export function printHost(context: CliContext, host: HostBody): void {
     ['name', host.name],
     ['id', host.id],
     ['state', host.state],
-    ['mode', host.modeReason === null ? host.mode : `${host.mode}: ${host.modeReason}`],
+    ['mode', modeOf(host)],
     ['zone', host.zone],
     ['labels', labels.length === 0 ? '-' : labels.join(', ')],
+    ['set by hand', overridesOf(host)],
     ['address', host.address],
     ['agent', `${host.agent.version}, boot ${host.agent.bootId}`],
     ['VMs', host.vms.toString()],
@@ -68,6 +95,16 @@ export function printHost(context: CliContext, host: HostBody): void {
     ['joined', host.createdAt],
   ]);
   printLine(context);
+  if (host.overFull) {
+    printLine(
+      context,
+      'Over-full: more is booked than may be. It takes nothing new until it is not.',
+    );
+  }
+  const orphaned = orphanedOf(host);
+  if (orphaned !== '') {
+    printLine(context, `VMs without a record take ${orphaned}, off the limit: berth orphan list`);
+  }
   printTable(
     context,
     RESOURCE_COLUMNS,
@@ -79,6 +116,7 @@ export function printHost(context: CliContext, host: HostBody): void {
       showAmount(resource, amount.limit),
       showAmount(resource, amount.allocated),
       showAmount(resource, amount.available),
+      amount.used === null ? '-' : showAmount(resource, amount.used),
       amount.unit,
       amount.source,
     ]),

@@ -28,6 +28,7 @@ function printCandidates(
   rowsMax: number,
 ): void {
   if (candidates.length === 0) return;
+  const breaksSome = candidates.some(({ violations }) => violations.length > 0);
   printLine(context);
   printLine(context, 'Hosts that fit; of each class the share that is left / asked:');
   printTable(
@@ -37,16 +38,18 @@ function printCandidates(
       { head: 'HOST', flexible: true },
       { head: 'SCORE', align: 'right' },
       ...RANKED_CLASSES.map((name): Column => ({ head: name.toUpperCase(), align: 'right' })),
+      ...(breaksSome ? [{ head: 'BREAKS' }] : []),
     ],
     candidates
       .slice(0, rowsMax)
-      .map(({ rank, host, score, remaining, requested }) => [
+      .map(({ rank, host, score, remaining, requested, violations }) => [
         rank.toString(),
         host.name,
         score.toFixed(SCORE_DIGITS),
         ...RANKED_CLASSES.map(
           (name) => `${showShare(remaining[name])} / ${showShare(requested[name])}`,
         ),
+        ...(breaksSome ? [violations.map(ruleOf).join(', ')] : []),
       ]),
   );
   printRest(context, candidates.length - rowsMax);
@@ -75,11 +78,16 @@ function printRejected(
     rejected
       .slice(0, rowsMax)
       .flatMap(({ host, reasons }) =>
-        reasons.map((reason) => [host.name, reason.code, ...amountCells(reason)]),
+        reasons.map((reason) => [host.name, reasonCell(reason), ...amountCells(reason)]),
       ),
   );
   printRest(context, rejected.length - rowsMax);
 }
+
+const ruleOf = ({ name, policy }: Candidate['violations'][number]): string => `${policy} ${name}`;
+
+const reasonCell = ({ code, group }: Reason): string =>
+  group === undefined ? code : `${code} (${group})`;
 
 function amountCells({ resource, requested, available, limit }: Reason): readonly string[] {
   if (resource === undefined) return ['', '', '', ''];
@@ -104,15 +112,34 @@ export function whyLine({ candidates, chosen, strategy, summary }: PlacementBody
   const { name } = winner.host;
   if (second === undefined) {
     return summary.considered === 1
-      ? `${name} is chosen: it is the only host, and it fits.`
-      : `${name} is chosen: of ${counted(summary.considered, 'host')} it is the only one that fits.`;
+      ? `${name} is chosen: it is the only host, and it fits.${concession(winner)}`
+      : `${name} is chosen: of ${counted(summary.considered, 'host')} it is the only one that fits.${concession(winner)}`;
   }
-  if (winner.score === second.score) return `${name} is chosen: ${tieLine(winner, second)}.`;
-  const scores = `${winner.score.toFixed(SCORE_DIGITS)}; next ${second.host.name}, ${second.score.toFixed(SCORE_DIGITS)}`;
-  return strategy === 'cosine'
-    ? `${name} is chosen: what it has left is most like the request (${scores}).`
-    : `${name} is chosen: it has the highest score of strategy ${strategy} (${scores}).`;
+  return `${name} is chosen: ${whyBefore(winner, second, strategy)}.${concession(winner)}`;
 }
+
+/** What a high score means, by strategy. */
+const MERITS: Readonly<Record<string, string>> = {
+  cosine: 'what it has left is most like the request',
+  'best-fit': 'least would be left over on it',
+  'worst-fit': 'most would be left over on it',
+  'first-fit': 'of the hosts that fit it was registered first',
+};
+
+function whyBefore(winner: Candidate, second: Candidate, strategy: string): string {
+  const [broken, more] = [winner.violations.length, second.violations.length];
+  if (broken < more) {
+    return `it breaks ${counted(broken, 'soft rule')}, the next, ${second.host.name}, ${more.toString()}`;
+  }
+  if (winner.score === second.score) return tieLine(winner, second);
+  const scores = `${winner.score.toFixed(SCORE_DIGITS)}; next ${second.host.name}, ${second.score.toFixed(SCORE_DIGITS)}`;
+  const merit = MERITS[strategy] ?? `it has the highest score of strategy ${strategy}`;
+  return `${merit} (${scores})`;
+}
+
+/** The soft rules that even the winner breaks. */
+const concession = ({ violations }: Candidate): string =>
+  violations.length === 0 ? '' : ` It breaks ${violations.map(ruleOf).join(' and ')}.`;
 
 /** The two rules that part equal scores: more room left, then the earlier registration. */
 function tieLine(winner: Candidate, second: Candidate): string {

@@ -18,7 +18,7 @@ export function failureOf(problem: ProblemBody, circumstances: Circumstances): C
   return new CliFailure(exitCodeOf(problem.status), problem.detail, {
     code: problem.code,
     errors: problem.errors,
-    lines: summaryLines(problem.summary),
+    lines: [...placeLines(problem), ...summaryLines(problem.summary)],
     hint: hintOf(problem, circumstances),
     requestId: problem.requestId,
   });
@@ -46,6 +46,12 @@ function hintOf(problem: ProblemBody, circumstances: Circumstances): string | un
       return retryAfterS === undefined ? undefined : `try again in ${retryAfterS} s`;
   }
 }
+
+/** Which one of many found no host. */
+const placeLines = ({ code, index }: ProblemBody): readonly string[] =>
+  code === 'no_feasible_host' && typeof index === 'number'
+    ? [`number ${(index + 1).toString()} of them finds none, so none was made.`]
+    : [];
 
 /** What `no_feasible_host` adds: counts per reason and the nearest host. */
 function summaryLines(summary: unknown): readonly string[] {

@@ -1,7 +1,9 @@
 /** The options that say what a VM needs and where it may go; `vm create` and `place` share them. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { Constraints } from '../model/constraints.js';
-import { LABEL_KEY_PATTERN, LABEL_VALUE_PATTERN } from '../model/ids.js';
+import { GROUP_POLICIES, type GroupRule } from '../model/groups.js';
+import { LABEL_KEY_PATTERN, LABEL_VALUE_PATTERN, NAME_PATTERN } from '../model/ids.js';
+import { STRATEGY_NAMES } from '../model/strategies.js';
 import type { PlacementRequestBody } from '../wire/placements.js';
 import { collectAmount, parseCount, parseSizeMib, splitPair } from './amounts.js';
 
@@ -15,6 +17,7 @@ export interface RequestOptions {
   readonly zone?: string;
   readonly require?: Pairs;
   readonly forbid?: Pairs;
+  readonly group?: readonly GroupRule[];
   readonly host?: string;
   readonly exclude?: readonly string[];
 }
@@ -23,6 +26,12 @@ export interface RequestOptions {
 const DEFAULT_CPU = 1;
 const DEFAULT_MEMORY_MIB = 512;
 const DEFAULT_DISK_MIB = 1_024;
+
+/** Whose it is; its groups are named within it. */
+export const pathOption = (): Option => new Option('--path <tenant:project>', 'whom it belongs to');
+
+export const strategyOption = (): Option =>
+  new Option('--strategy <strategy>', 'how hosts are ranked for it').choices(STRATEGY_NAMES);
 
 /** Adds the options to a command. */
 export function addRequestOptions(command: Command): Command {
@@ -42,6 +51,11 @@ export function addRequestOptions(command: Command): Command {
     .option('--zone <zone>', 'only hosts of this zone')
     .option('--require <key=value>', 'only hosts with this label; repeatable', collectLabel)
     .option('--forbid <key=value>', 'no host with this label; repeatable', collectLabel)
+    .option(
+      '--group <name:policy>',
+      `group it belongs to; ${GROUP_POLICIES.join(', ')}; repeatable`,
+      collectGroup,
+    )
     .option('--host <host>', 'only this host, by id or name')
     .option('--exclude <host>', 'not this host, by id or name; repeatable', collect);
 }
@@ -56,7 +70,7 @@ export function requestOf(options: RequestOptions): PlacementRequestBody {
   };
 }
 
-function constraintsOf({ zone, require, forbid, host, exclude }: RequestOptions) {
+function constraintsOf({ zone, require, forbid, group, host, exclude }: RequestOptions) {
   const labels = {
     ...(require === undefined ? {} : { required: require }),
     ...(forbid === undefined ? {} : { forbidden: forbid }),
@@ -64,6 +78,7 @@ function constraintsOf({ zone, require, forbid, host, exclude }: RequestOptions)
   return {
     ...(zone === undefined ? {} : { zone }),
     ...(Object.keys(labels).length === 0 ? {} : { labels }),
+    ...(group === undefined ? {} : { groups: [...group] }),
     ...(host === undefined ? {} : { host }),
     ...(exclude === undefined ? {} : { exclude: [...exclude] }),
   } satisfies Constraints;
@@ -73,6 +88,16 @@ const collect = (text: string, before: readonly string[] = []): readonly string[
   ...before,
   text,
 ];
+
+/** @throws InvalidArgumentError */
+function collectGroup(text: string, before: readonly GroupRule[] = []): readonly GroupRule[] {
+  const [name = '', given = ''] = text.split(':');
+  const policy = GROUP_POLICIES.find((known) => known === given);
+  if (policy === undefined || !NAME_PATTERN.test(name)) {
+    throw new InvalidArgumentError('It must be a group and its policy, such as web:anti-affinity.');
+  }
+  return [...before, { name, policy }];
+}
 
 /** @throws InvalidArgumentError */
 function collectLabel(text: string, before: Pairs = {}): Pairs {

@@ -6,10 +6,11 @@ import { vmPageSchema, vmSchema, type VmBody } from '../wire/vms.js';
 import { parseCount } from './amounts.js';
 import type { CliContext } from './context.js';
 import { createVm, type CreateOptions } from './create-vm.js';
+import { parseDurationS } from './durations.js';
 import { findVm, vmPath } from './find-vm.js';
 import { gather } from './pages.js';
 import { printJson, printLine } from './print.js';
-import { addRequestOptions } from './request-options.js';
+import { addRequestOptions, pathOption, strategyOption } from './request-options.js';
 import { examples, jsonOption, runCommand } from './run-command.js';
 import { printVm, printVms } from './vm-view.js';
 
@@ -51,16 +52,29 @@ function registerCreate(vm: Command, context: CliContext): void {
     .description('create a VM on the host that fits best, and wait until it runs')
     .option('--name <name>', 'name; one is made up when absent')
     .option('--image <image>', 'image that its disk is made from')
-    .option('--path <tenant:project>', 'whom it belongs to');
+    .addOption(pathOption());
   addRequestOptions(create)
     .option('--id <id>', 'id of your own: a repeat with it never makes a second VM')
-    .option('--no-wait', 'return as soon as it has a host')
+    .option('--key <key>', 'name of this request: a repeat with it is never done twice')
+    .option('--count <count>', 'so many alike; their names end in -1, -2, …', parseCount)
+    .option('--partial', 'with --count: as many as there is room for, instead of all or none')
+    .addOption(strategyOption())
+    .option('--reservation <id>', 'take the room of this reservation, which ends with it')
+    .option('--queue', 'when no host has room, wait in line instead of being refused')
+    .option(
+      '--deadline <time>',
+      'longest wait in line: 45s, 30m, 2h; implies --queue',
+      parseDurationS,
+    )
+    .option('--no-wait', 'return as soon as it has a host, or a place in the line')
     .option('--timeout <seconds>', 'longest wait', parseWaitS, WAIT_S_DEFAULT)
     .addOption(jsonOption())
     .addHelpText(
       'after',
       examples(
         'berth vm create --name web-1 --cpu 2 --memory 2GiB --disk 10GiB',
+        'berth vm create --name web --count 3 --group web:anti-affinity',
+        'berth vm create --name batch-1 --queue --deadline 2h --no-wait',
         'berth vm create --zone zone-a --require disk=ssd --exclude host-3 --no-wait --json',
       ),
     )

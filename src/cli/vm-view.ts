@@ -44,6 +44,7 @@ export function printVm(context: CliContext, vm: VmBody): void {
     ['resources', amounts(vm.resources)],
     ['image', vm.image ?? NOTHING],
     ['constraints', constraintsLine(vm.constraints)],
+    ...(vm.violations.length === 0 ? [] : [['wishes broken', groupsLine(vm.violations)] as const]),
     [
       'allocation',
       allocation === null
@@ -51,6 +52,7 @@ export function printVm(context: CliContext, vm: VmBody): void {
         : `assignment ${allocation.assignment.toString()}, booking ${allocation.bookingId}`,
     ],
     ['reason', reasonLine(vm) ?? NOTHING],
+    ...(vm.waitUntil === null ? [] : [['waits until', vm.waitUntil] as const]),
     ['created', vm.createdAt],
     ['updated', vm.updatedAt],
   ]);
@@ -80,13 +82,23 @@ export const amounts = (resources: Readonly<Record<string, number>>): string =>
     .map(([resource, amount]) => `${resource} ${showAmount(resource, amount)}`)
     .join(', ');
 
-function constraintsLine({ zone, labels, host, exclude }: VmBody['constraints']): string {
+const groupsLine = (groups: VmBody['violations']): string =>
+  groups.map(({ name, policy }) => `${policy} of ${name}`).join(', ');
+
+export function constraintsLine({
+  zone,
+  labels,
+  groups = [],
+  host,
+  exclude,
+}: VmBody['constraints']): string {
   const pairs = (verb: string, wanted: Readonly<Record<string, string>> = {}) =>
     Object.entries(wanted).map(([key, value]) => `${verb} ${key}=${value}`);
   const parts = [
     ...(zone === undefined ? [] : [`zone ${zone}`]),
     ...pairs('with', labels?.required),
     ...pairs('without', labels?.forbidden),
+    ...(groups.length === 0 ? [] : [groupsLine(groups)]),
     ...(host === undefined ? [] : [`on ${host}`]),
     ...(exclude ?? []).map((name) => `not on ${name}`),
   ];

@@ -25,6 +25,8 @@ export const vmDocument = (changes: Partial<VmBody> = {}): VmBody =>
     constraints: {},
     reason: null,
     attempts: [{ host: { id: 'h-2', name: 'host-2' }, at: AT, outcome: 'placed', detail: null }],
+    violations: [],
+    waitUntil: null,
     createdAt: AT,
     updatedAt: AT,
     ...changes,
@@ -40,6 +42,8 @@ const amount = (total: number, reserved: number, overcommit: number, allocated: 
     limit,
     allocated,
     available: limit - allocated,
+    orphaned: 0,
+    used: null,
     source: 'detected' as const,
   };
 };
@@ -54,6 +58,10 @@ export const hostDocument = (changes: Partial<HostBody> = {}): HostBody =>
     state: 'up',
     mode: 'enabled',
     modeReason: null,
+    modeOwner: null,
+    modeUntil: null,
+    overrides: {},
+    overFull: false,
     resources: {
       cpu: { ...amount(8, 0, 4, 2), unit: 'vCPU' },
       memory: { ...amount(16_384, 1_639, 1, 2_048), unit: 'MiB' },
@@ -77,6 +85,7 @@ export const candidate = (
   host: { id: `id-of-${name}`, name },
   rank,
   score,
+  violations: [],
   remaining,
   requested: share(0.0625, 0.125, 0.1),
 });
@@ -84,7 +93,7 @@ export const candidate = (
 export const placementDocument = (changes: Partial<PlacementBody> = {}): PlacementBody =>
   checked(placementSchema, {
     strategy: 'cosine',
-    request: { resources: { cpu: 2, memory: 2_048, disk: 10_240 }, constraints: {} },
+    request: { resources: { cpu: 2, memory: 2_048, disk: 10_240 }, constraints: {}, path: 'root' },
     chosen: 'id-of-host-2',
     candidates: [candidate(1, 'host-2', 0.98765), candidate(2, 'host-1', 0.5)],
     rejected: [

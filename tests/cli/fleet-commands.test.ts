@@ -25,6 +25,9 @@ async function run(line: string | readonly string[], answer: (call: Call) => Rep
 
 const always = (document: unknown) => (): Reply => ({ document });
 
+const APART = { name: 'web', policy: 'soft-anti-affinity' } as const;
+const NEAR = { name: 'db', policy: 'soft-affinity' } as const;
+
 describe('berth place', () => {
   it('prints scores and shares, reasons with amounts, and why', async () => {
     const { code, stdout, calls } = await run(
@@ -45,6 +48,19 @@ describe('berth place', () => {
         resources: { cpu: 2, memory: 2_048, disk: 10_240 },
         constraints: { zone: 'zone-a' },
       },
+    });
+    expect(placementRequestSchema.safeParse(calls[0]?.body).success).toBe(true);
+  });
+
+  it('asks what `vm create` would ask, by a strategy and for a path too', async () => {
+    const { calls } = await run(
+      'place --group web:affinity --path acme --strategy best-fit',
+      always(placementDocument()),
+    );
+    expect(calls[0]?.body).toMatchObject({
+      path: 'acme',
+      strategy: 'best-fit',
+      constraints: { groups: [{ name: 'web', policy: 'affinity' }] },
     });
     expect(placementRequestSchema.safeParse(calls[0]?.body).success).toBe(true);
   });
@@ -71,9 +87,48 @@ describe('berth place', () => {
       { strategy: 'spread' },
       'host-2 is chosen: it has the highest score of strategy spread (0.9877; next host-1',
     ],
+    [
+      'least left over',
+      { strategy: 'best-fit' },
+      'host-2 is chosen: least would be left over on it (0.9877; next host-1, 0.5000).',
+    ],
+    [
+      'fewer soft rules broken, though not none',
+      {
+        candidates: [
+          { ...candidate(1, 'host-2', 0.1), violations: [APART] },
+          { ...candidate(2, 'host-1', 0.9), violations: [APART, NEAR] },
+        ],
+      },
+      'it breaks 1 soft rule, the next, host-1, 2. It breaks soft-anti-affinity web.',
+    ],
   ])('says why: %s', async (_why, changes, sentence) => {
     const { stdout } = await run('place', always(placementDocument(changes)));
     expect(stdout).toContain(sentence);
+  });
+
+  it('shows the rules of groups that hosts break, wished and demanded', async () => {
+    const { stdout } = await run(
+      'place',
+      always(
+        placementDocument({
+          candidates: [
+            candidate(1, 'host-2', 0.1),
+            { ...candidate(2, 'host-1', 0.9), violations: [APART, NEAR] },
+          ],
+          rejected: [
+            {
+              host: { id: 'h-3', name: 'host-3' },
+              reasons: [{ code: 'anti_affinity', group: 'web' }],
+            },
+          ],
+        }),
+      ),
+    );
+    expect(stdout).toMatch(/BREAKS$/m);
+    expect(stdout).toMatch(/^1 +host-2 .*10%$/m);
+    expect(stdout).toMatch(/^2 +host-1 .*10% +soft-anti-affinity web, soft-affinity db$/m);
+    expect(stdout).toMatch(/^host-3 +anti_affinity \(web\)$/m);
   });
 
   it('ends with 4 when nothing fits, and says what is missing', async () => {
@@ -128,7 +183,7 @@ describe('berth host', () => {
     expect(calls[0]?.path).toBe('/v1/hosts/host-2');
     expect(stdout).toMatch(/^mode +cordoned: new memory$/m);
     expect(stdout).toMatch(/^labels +disk=ssd$/m);
-    expect(stdout).toMatch(/^cpu +8 +0 +x4 +32 +2 +30 +vCPU +detected$/m);
+    expect(stdout).toMatch(/^cpu +8 +0 +x4 +32 +2 +30 +- +vCPU +detected$/m);
     expect(stdout).toContain('berth vm list --host host-2');
   });
 

@@ -12,6 +12,8 @@ export interface Call {
   readonly path: string;
   readonly query: Readonly<Record<string, string>>;
   readonly authorization: string | undefined;
+  readonly lastEventId: string | undefined;
+  readonly idempotencyKey: string | undefined;
   readonly body: unknown;
 }
 
@@ -19,7 +21,7 @@ export interface Call {
 export type Reply =
   | { readonly document: unknown; readonly status?: number }
   | { readonly problem: ProblemBody; readonly headers?: Readonly<Record<string, string>> }
-  | { readonly raw: string; readonly status: number }
+  | { readonly raw: string; readonly status: number; readonly contentType?: string }
   | 'hang up';
 
 export interface Server {
@@ -38,7 +40,9 @@ export async function startServer(answer: (call: Call) => Reply): Promise<Server
       if (reply === 'hang up') {
         incoming.socket.destroy();
       } else if ('raw' in reply) {
-        outgoing.writeHead(reply.status, { 'content-type': 'text/html' }).end(reply.raw);
+        outgoing
+          .writeHead(reply.status, { 'content-type': reply.contentType ?? 'text/html' })
+          .end(reply.raw);
       } else if ('problem' in reply) {
         outgoing
           .writeHead(reply.problem.status, {
@@ -76,6 +80,8 @@ async function readCall(incoming: IncomingMessage): Promise<Call> {
     path: decodeURIComponent(url.pathname),
     query: Object.fromEntries(url.searchParams),
     authorization: incoming.headers.authorization,
+    lastEventId: incoming.headers['last-event-id']?.toString(),
+    idempotencyKey: [incoming.headers['idempotency-key']].flat()[0],
     body: body === '' ? undefined : (JSON.parse(body) as unknown),
   };
 }

@@ -17,6 +17,9 @@ const COMMANDS = [
   'host show',
   'host cordon',
   'host uncordon',
+  'orphan list',
+  'orphan adopt',
+  'orphan destroy',
   'rebuild',
 ];
 
@@ -51,7 +54,7 @@ describe('wrong usage', () => {
     ['vm create --resource gpu', /such as gpu=1/],
     ['vm create --colour red', /unknown option '--colour'/],
     ['vm create stray', /too many arguments/],
-    ['vm list --state asleep', /Allowed choices are placed, creating/],
+    ['vm list --state asleep', /Allowed choices are waiting, placed, creating/],
     ['vm list --limit 0', /It must be at least 1/],
     ['vm show', /missing required argument 'vm'/],
     ['vm', /Usage: berth vm/],

@@ -1,7 +1,13 @@
 /** `berth vm …` against a server: what is sent, what is printed, how it ends. */
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { VmBody } from '../../src/wire/vms.js';
-import { createVmSchema, createVmQuerySchema, vmListQuerySchema } from '../../src/wire/vms.js';
+import {
+  createdVmsSchema,
+  createVmSchema,
+  createVmsSchema,
+  createVmQuerySchema,
+  vmListQuerySchema,
+} from '../../src/wire/vms.js';
 import { NOWHERE, problemDocument, vmDocument } from './documents.js';
 import { berth, startServer, words, type Call, type Reply, type Server } from './terminal.js';
 
@@ -48,9 +54,9 @@ describe('berth vm create', () => {
       method: 'POST',
       path: '/v1/vms',
       authorization: 'Bearer t',
+      idempotencyKey: expect.stringMatching(/^[0-9a-f-]{36}$/),
       query: { wait: 'running', timeout: '5' },
       body: {
-        id: expect.stringMatching(/^[0-9a-f-]{36}$/),
         name: 'web-1',
         image: 'debian-12',
         path: 'acme:web',
@@ -81,6 +87,40 @@ describe('berth vm create', () => {
     });
   });
 
+  const waiting = vmDocument({
+    state: 'waiting',
+    host: null,
+    allocation: null,
+    attempts: [],
+    waitUntil: '2026-11-21T12:00:00.000Z',
+  });
+
+  it('waits in line with --queue, and says until when', async () => {
+    const { code, stdout, calls } = await run(
+      'vm create --no-wait --queue --deadline 2h',
+      always(waiting),
+    );
+    expect(code).toBe(0);
+    expect(stdout).toContain('web-1 is waiting for room, until 2026-11-21T12:00:00.000Z at most.');
+    expect(calls[0]?.body).toMatchObject({ whenFull: 'queue', deadlineS: 7_200 });
+    expect(createVmSchema.safeParse(calls[0]?.body).success).toBe(true);
+  });
+
+  it('tells who still waits for room how to end that', async () => {
+    const { code, stderr, calls } = await run('vm create --queue --timeout 3', always(waiting));
+    expect(code).toBe(1);
+    expect(calls[0]?.body).toMatchObject({ whenFull: 'queue' });
+    expect(calls[0]?.body).not.toHaveProperty('deadlineS');
+    expect(stderr).toContain('does not run after 3 s; it is waiting');
+    expect(stderr).toContain(`berth vm delete ${waiting.id}`);
+  });
+
+  it.each(['0s', '2w', 'soon', '-1h'])('takes no deadline of %s', async (text) => {
+    const { code, stderr, calls } = await run(`vm create --deadline=${text}`, always(waiting));
+    expect({ code, calls }).toEqual({ code: 2, calls: [] });
+    expect(stderr).toContain('such as 45s, 30m, 2h or 7d');
+  });
+
   it('prints what the API said with --json, words of a newer one too', async () => {
     const document = { ...vmDocument(), mood: 'sunny', state: 'migrating' };
     const { code, stdout } = await run('vm create --no-wait --json', always(document));
@@ -98,6 +138,14 @@ describe('berth vm create', () => {
     expect(stderr).toContain('The nearest, host-3, lacks 1536MiB of memory.');
     expect(stderr).toContain('berth place');
     expect(stderr).toContain('request: request-42');
+  });
+
+  it('says which one of many finds no host', async () => {
+    const { code, stderr } = await run('vm create --count 3', () => ({
+      problem: problemDocument('no_feasible_host', { summary: NOWHERE, index: 1 }),
+    }));
+    expect(code).toBe(4);
+    expect(stderr).toContain('number 2 of them finds none, so none was made.');
   });
 
   const failed = (code: string) =>
@@ -119,6 +167,7 @@ describe('berth vm create', () => {
   it.each([
     ['boot_failed', 1],
     ['no_feasible_host', 4],
+    ['wait_deadline', 4],
   ])('tells why a VM failed: %s ends with %d', async (reason, exitCode) => {
     const { code, stdout, stderr } = await run('vm create', always(failed(reason)));
     expect({ code, stdout }).toEqual({ code: exitCode, stdout: '' });
@@ -137,8 +186,66 @@ describe('berth vm create', () => {
   it('says how to repeat safely when the connection broke', async () => {
     const { code, stderr, calls } = await run('vm create', () => 'hang up');
     expect(code).toBe(5);
-    const { id } = createVmSchema.parse(calls[0]?.body);
-    expect(stderr).toContain(`--id ${id ?? '?'}`);
+    expect(stderr).toContain(`--key ${calls[0]?.idempotencyKey ?? '?'}`);
+  });
+
+  it('asks for groups, a strategy and a reservation', async () => {
+    const { code, calls } = await run(
+      'vm create --no-wait --key mine --group web:anti-affinity --group db:soft-affinity' +
+        ' --strategy best-fit --reservation rsv-1',
+      always(vmDocument()),
+    );
+    expect(code).toBe(0);
+    expect(calls[0]).toMatchObject({
+      idempotencyKey: 'mine',
+      body: {
+        constraints: {
+          groups: [
+            { name: 'web', policy: 'anti-affinity' },
+            { name: 'db', policy: 'soft-affinity' },
+          ],
+        },
+        strategy: 'best-fit',
+        reservation: 'rsv-1',
+      },
+    });
+    expect(createVmSchema.safeParse(calls[0]?.body).success).toBe(true);
+  });
+
+  it.each(['--group web', '--group web:close', '--group :affinity', '--strategy best'])(
+    'does not take %s',
+    async (options) => {
+      const { code, calls } = await run(`vm create ${options}`, always(vmDocument()));
+      expect({ code, calls }).toEqual({ code: 2, calls: [] });
+    },
+  );
+
+  it('makes many alike, and ends with 4 when some found no place', async () => {
+    const created = createdVmsSchema.parse({
+      items: [
+        { index: 0, status: 'placed', vm: vmDocument({ name: 'web-1' }) },
+        {
+          index: 1,
+          status: 'refused',
+          problem: { code: 'no_feasible_host', detail: 'No host can take this VM.' },
+        },
+      ],
+      placed: 1,
+      waiting: 0,
+      refused: 1,
+    });
+    const { code, stdout, stderr, calls } = await run(
+      'vm create --name web --count 2 --partial',
+      always(created),
+    );
+    expect(code).toBe(4);
+    expect(calls[0]?.body).toMatchObject({ name: 'web', count: 2, partial: true });
+    expect(createVmsSchema.safeParse(calls[0]?.body).success).toBe(true);
+    expect(stdout).toContain('1 of 2 VMs have a place.');
+    expect(stdout).toMatch(/web-1 +\S+ +running +host-2/);
+    expect(stderr).toContain('1 of 2 VMs found no place.');
+    const shown = await run('vm create --count 2 --partial --json', always(created));
+    expect(JSON.parse(shown.stdout)).toEqual(created);
   });
 });
 
