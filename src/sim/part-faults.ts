@@ -1,0 +1,97 @@
+/** Faults of whole parts: replicas that die or stand still, hosts that vanish, a ledger that forgets. */
+import type { Prng } from '../std/prng.js';
+import type { PartFault, PortName } from './faults.js';
+import type { World } from './world.js';
+
+const PORTS: readonly PortName[] = ['ledger', 'catalogue', 'agents'];
+
+/** How long a part stays as it is, at most. */
+const PAUSE_MS_MAX = 6_000;
+const HOST_MS_MAX = 12_000;
+
+/** How many of its last moments a ledger loses. */
+const ROLLBACK_MS_MAX = 1_500;
+
+export class PartFaults {
+  readonly #world: World;
+  readonly #prng: Prng;
+  #isOver = false;
+
+  constructor(world: World, prng: Prng) {
+    this.#world = world;
+    this.#prng = prng;
+  }
+
+  begin(): void {
+    const pauseMs = this.#world.faults.pauseMs();
+    if (pauseMs === null) return;
+    this.#world.clock.at(pauseMs, () => {
+      if (this.#isOver) return;
+      this.#inject(this.#world.faults.drawPart());
+      this.begin();
+    });
+  }
+
+  /** No more of them; what is broken stays so. */
+  end(): void {
+    this.#isOver = true;
+  }
+
+  /** From here on nothing fails, and everything that was broken is whole again. */
+  heal(): void {
+    const world = this.#world;
+    this.end();
+    world.faults.end();
+    for (const { process } of world.replicas) process.heal();
+    for (const host of world.fleet.hosts.values()) host.setPower('up');
+    world.note('everything is healed');
+  }
+
+  #inject(fault: PartFault): void {
+    const { clock, books, fleet, replicas } = this.#world;
+    const prng = this.#prng;
+    const forAWhile = (maxMs: number, end: () => void) => {
+      clock.at(prng.next() * maxMs, end);
+    };
+    const { process } = prng.pick(replicas);
+    const host = prng.pick([...fleet.hosts.values()]);
+    switch (fault) {
+      case 'kill':
+        process.kill();
+        return;
+      case 'pause':
+        process.pause();
+        forAWhile(PAUSE_MS_MAX, () => {
+          process.resume();
+        });
+        return;
+      case 'cut':
+        process.cut(prng.pick(PORTS));
+        forAWhile(PAUSE_MS_MAX, () => {
+          process.heal();
+        });
+        return;
+      case 'host-cut':
+      case 'host-off':
+        this.#world.note(`${host.spec.id} ${fault}`);
+        host.setPower(fault === 'host-off' ? 'off' : 'cut');
+        forAWhile(HOST_MS_MAX, () => {
+          this.#world.note(`${host.spec.id} is back`);
+          host.setPower('up');
+        });
+        return;
+      case 'flush':
+        this.#world.note('the ledger is flushed');
+        books.flush();
+        return;
+      case 'rollback': {
+        const restore = books.keep();
+        forAWhile(ROLLBACK_MS_MAX, () => {
+          if (this.#isOver) return;
+          this.#world.note('the ledger loses its last writes');
+          restore();
+        });
+      }
+    }
+  }
+}
