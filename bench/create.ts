@@ -37,6 +37,8 @@ const PLAIN = await freePort();
 const AGENTS = await freePort();
 const BODY = JSON.stringify({ resources: { cpu: 1, memory: 256, disk: 1024 } });
 const LOADER = ['--import', 'tsx'];
+/** A fifth of a second each. */
+const UP_LOOKS_MAX = 600;
 
 interface Run {
   readonly perSecond: number;
@@ -107,7 +109,8 @@ async function startBerth(redisUrl: string, databaseUrl: string, dataDir: string
     if (!answer.ok) throw new Error(`join: ${answer.status.toString()} ${await answer.text()}`);
   }
   let up = 0;
-  while (up < hosts) {
+  for (let looks = 0; up < hosts; looks += 1) {
+    if (looks > UP_LOOKS_MAX) throw new Error(`only ${up.toString()} hosts came up`);
     await sleep(200);
     const answer = await fetch(`${url}/v1/placements`, { method: 'POST', headers, body: BODY });
     up = ((await answer.json()) as { summary: { feasible: number } }).summary.feasible;

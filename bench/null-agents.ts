@@ -1,6 +1,6 @@
 /**
- * Agents that answer at once and run nothing, so that a benchmark measures the control plane and
- * not the disks of hosts. One process, one loopback address per host. Usage: null-agents COUNT PORT
+ * Agents that answer at once and run nothing, but know what they were told to run, so that a
+ * benchmark measures the control plane and not the disks of hosts. One process, one loopback address per host. Usage: null-agents COUNT PORT
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 
@@ -17,7 +17,18 @@ export const TOTALS = {
   disk: { total: 4_194_304, source: 'configured' as const },
 };
 
-function answer(request: IncomingMessage, response: ServerResponse, hostId: string): void {
+/** Numbers of reports rise, for each host. */
+let report = 0;
+
+/** By id, as the agent reports it. */
+type Vms = Map<string, { readonly id: string }>;
+
+function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  hostId: string,
+  vms: Vms,
+): void {
   const chunks: Buffer[] = [];
   request.on('data', (chunk: Buffer) => chunks.push(chunk));
   request.on('end', () => {
@@ -29,18 +40,20 @@ function answer(request: IncomingMessage, response: ServerResponse, hostId: stri
           hostId,
           version: 'null',
           bootId: 'null',
+          report: (report += 1),
           uptimeS: 1,
           load: [0, 0, 0],
           totals: TOTALS,
           used: {},
           allocated: {},
           driver: 'null',
-          vms: [],
+          vms: [...vms.values()],
         }),
       );
       return;
     }
     if (request.method === 'DELETE') {
+      vms.delete(id);
       response.end('{"gone":true}');
       return;
     }
@@ -48,15 +61,15 @@ function answer(request: IncomingMessage, response: ServerResponse, hostId: stri
       readonly assignment: number;
       readonly resources: Record<string, number>;
     };
-    response.end(
-      JSON.stringify({
-        id,
-        assignment: order.assignment,
-        state: 'running',
-        resources: order.resources,
-        reason: null,
-      }),
-    );
+    const vm = {
+      id,
+      assignment: order.assignment,
+      state: 'running',
+      resources: order.resources,
+      reason: null,
+    };
+    vms.set(id, vm);
+    response.end(JSON.stringify(vm));
   });
 }
 
@@ -65,8 +78,9 @@ export const hostIdOf = (index: number): string => `bench-${index.toString()}`;
 if (Number.isInteger(count) && Number.isInteger(port)) {
   let open = 0;
   for (let index = 0; index < count; index += 1) {
+    const vms: Vms = new Map();
     createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
-      answer(request, response, hostIdOf(index));
+      answer(request, response, hostIdOf(index), vms);
     }).listen(port, addressOf(index), () => {
       open += 1;
       if (open === count) process.send?.('ready');

@@ -3,10 +3,15 @@
  * `berth up` alone writes that file.
  */
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Config } from './config.js';
+import type { AgentOptions } from '../agent/agent.js';
+import { identityFile } from '../agent/identity.js';
 import { errorCode } from '../std/error-code.js';
+import type { Config } from './config.js';
+import { agentDir } from './data-dir.js';
+import { joinTokenFrom } from './join-token.js';
 
 const FILE = 'admin.token';
 
@@ -51,16 +56,22 @@ export async function replicaToken({ auth, dataDir }: Config): Promise<string> {
 const LOCAL_HOST = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
 
 /**
- * What an agent joins with. The token that `berth up` left is shown to this machine only.
- * @throws Error when there is none
+ * Where an agent gets the token for its first join from: BERTH_JOIN_TOKEN, or the control plane, if
+ * this process has an admin token. That of `berth up` is shown to this machine only.
+ * @param isOne whether it is the agent of this machine; it may have joined before and need none
+ * @throws Error when there is none to be had
  */
-export async function agentToken({ auth, agent, dataDir }: Config): Promise<string> {
-  const given = auth.joinToken ?? auth.adminToken;
-  if (given !== undefined) return given;
-  const isLocal = LOCAL_HOST.test(new URL(agent.controlPlaneUrl).hostname);
-  const token = isLocal ? await readAdminToken(dataDir) : null;
-  if (token !== null) return token;
+export async function joinTokens(config: Config, isOne: boolean): Promise<JoinTokens> {
+  const { auth, agent, dataDir } = config;
+  const { joinToken: given, controlPlaneUrl } = agent;
+  if (given !== undefined) return () => Promise.resolve(given);
+  const isLocal = LOCAL_HOST.test(new URL(controlPlaneUrl).hostname);
+  const admin = auth.adminToken ?? (isLocal ? await readAdminToken(dataDir) : null);
+  if (admin !== null) return joinTokenFrom(controlPlaneUrl, admin);
+  if (isOne && existsSync(identityFile(agentDir(dataDir)))) return () => Promise.resolve(null);
   throw new Error(
-    'berth agent needs BERTH_JOIN_TOKEN to join with (on the machine of berth up, with the same BERTH_DATA_DIR, it takes the token that this left)',
+    'berth agent needs BERTH_JOIN_TOKEN to join for the first time: berth token create --role join makes one (on the machine of berth up, with the same BERTH_DATA_DIR, it gets one by itself)',
   );
 }
+
+type JoinTokens = AgentOptions['joinToken'];

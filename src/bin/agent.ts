@@ -1,12 +1,13 @@
 /** Joins the rooms of the host agent, for this machine or for simulated ones. */
 import { join } from 'node:path';
-import { createAgent } from '../agent/agent.js';
+import { createAgent, type AgentOptions } from '../agent/agent.js';
 import { createSimulatedDriver } from '../agent/drivers/simulated.js';
 import { createSimulatedFleet } from '../agent/simulated-fleet.js';
 import type { Log } from '../model/ports.js';
 import { systemClock } from '../std/clock.js';
 import { capacityPolicyOf } from './config-schema.js';
 import type { Config } from './config.js';
+import { agentDir } from './data-dir.js';
 import type { ShutDown } from './shut-down.js';
 import { portFailure } from './start-failure.js';
 import { VERSION } from './version.js';
@@ -15,7 +16,7 @@ export interface AgentInputs {
   readonly config: Config;
   readonly log: Log;
   readonly controlPlaneUrl: string;
-  readonly joinToken: string;
+  readonly joinToken: AgentOptions['joinToken'];
   /** Overrides the configured port; 0 = any free one. */
   readonly port?: number;
 }
@@ -28,7 +29,7 @@ export async function startAgent(inputs: AgentInputs, shutDown: ShutDown): Promi
   const { config, port } = inputs;
   const agent = createAgent({
     ...whatAllAgentsShare(inputs),
-    dataDir: join(config.dataDir, 'agent'),
+    dataDir: agentDir(config.dataDir),
     bind: config.agent.bind,
     port: port ?? config.agent.port,
     advertiseAddress: config.agent.address,

@@ -4,12 +4,13 @@ import { Command, InvalidArgumentError } from 'commander';
 import { registerClientCommands } from '../cli/client-commands.js';
 import { DomainError } from '../model/errors.js';
 import { createLogger } from '../std/log.js';
-import { agentToken, replicaToken } from './admin-token.js';
+import { joinTokens, replicaToken } from './admin-token.js';
 import { startAgent, startSimulatedHosts } from './agent.js';
 import { printConfig } from './config-show.js';
 import { ConfigError, loadConfig, type Config } from './config.js';
 import { startControlPlane } from './control-plane.js';
 import { prepareDataDir } from './data-dir.js';
+import { redisTargetOf } from './redis-target.js';
 import { ShutDown, stopRequest, withLimit } from './shut-down.js';
 import { startUp } from './up.js';
 import { VERSION } from './version.js';
@@ -101,9 +102,9 @@ program
   )
   .action(async () => {
     const config = loadConfig({ env });
-    const { url: redisUrl } = config.redis;
+    const redis = redisTargetOf(config.redis);
     const { url: databaseUrl } = config.database;
-    if (redisUrl === undefined || databaseUrl === undefined) {
+    if (redis === null || databaseUrl === undefined) {
       throw new Error('berth serve needs REDIS_URL and DATABASE_URL; berth up does without.');
     }
     const log = logOf(config);
@@ -114,8 +115,7 @@ program
           env,
           log,
           adminToken: await replicaToken(config),
-          joinToken: config.auth.joinToken,
-          redisUrl,
+          redis,
           database: { databaseUrl },
         },
         shutDown,
@@ -126,7 +126,7 @@ program
 program
   .command('agent')
   .description(
-    'run the agent of this host; needs BERTH_JOIN_TOKEN, and BERTH_URL on other machines',
+    'run the agent of this host; needs BERTH_JOIN_TOKEN once, and BERTH_URL on other machines',
   )
   .option(
     '--simulated <count>',
@@ -135,12 +135,13 @@ program
   )
   .addHelpText(
     'after',
-    '\nBeside `berth up` on the same machine, with the same BERTH_DATA_DIR, it joins with the token that this left.\n' +
+    '\nBeside `berth up` on the same machine, with the same BERTH_DATA_DIR, it gets itself the token to join with.\n' +
+      'Each simulated host joins with a token of its own: give BERTH_ADMIN_TOKEN instead, and they are made.\n' +
       '\nExample:\n  $ BERTH_URL=http://10.0.0.5:8080 BERTH_JOIN_TOKEN=… AGENT_ADDRESS=http://10.0.0.9:8081 berth agent',
   )
   .action(async ({ simulated }: { readonly simulated?: number }) => {
     const config = loadConfig({ env });
-    const joinToken = await agentToken(config);
+    const joinToken = await joinTokens(config, simulated === undefined);
     await prepareDataDir(config.dataDir);
     const log = logOf(config);
     const inputs = { config, log, controlPlaneUrl: config.agent.controlPlaneUrl, joinToken };

@@ -4,8 +4,12 @@
  * config-variables.ts.
  */
 import { z } from 'zod';
+import { isNetwork, PRIVATE_NETWORKS } from '../fleet/addresses.js';
 import { NAME_PATTERN } from '../model/ids.js';
 import type { CapacityPolicy } from '../model/inventory.js';
+import { ON_MISSING } from '../model/stores/orphans.js';
+import { WAITING_DEADLINE_S_MAX } from '../model/waiting.js';
+import { STRATEGY_NAMES } from '../model/strategies.js';
 
 /** A whole number within limits, its message naming both. */
 const whole = (min: number, max: number) => {
@@ -46,6 +50,15 @@ const httpUrl = z
   .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' })
   .transform((url) => url.replace(/\/+$/, ''));
 
+/** A list, or its entries with commas between them, as a variable has it. */
+const networks = z.preprocess(
+  (value) => (typeof value === 'string' ? value.split(',').map((one) => one.trim()) : value),
+  z
+    .array(z.string())
+    .min(1, 'must name a network: no agent could join')
+    .refine((all) => all.every(isNetwork), 'must be networks in CIDR notation, such as 10.0.0.0/8'),
+);
+
 const redisUrl = z
   .string()
   .regex(
@@ -54,6 +67,29 @@ const redisUrl = z
   )
   // The client library knows socket paths, but not the unix:// in front of them.
   .transform((url) => url.replace(/^unix:\/\//, ''));
+
+/** A list, or its entries with commas between them, as a variable has it. */
+const redisNodes = z.preprocess(
+  (value) => (typeof value === 'string' ? value.split(',').map((one) => one.trim()) : value),
+  z
+    .array(
+      z
+        .string()
+        .regex(
+          /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$/,
+          'must be host:port, such as 10.0.0.2:26379',
+        ),
+    )
+    .min(1, 'must name a node'),
+);
+
+/** A secret that a server is shown; it may be any text. */
+const secret = z.string().min(1, 'must not be empty');
+
+const flag = z.preprocess(
+  (value) => (value === 'true' ? true : value === 'false' ? false : value),
+  z.boolean('must be true or false'),
+);
 
 const databaseUrl = z
   .string()
@@ -75,7 +111,15 @@ const fields = z.strictObject({
   server: z
     .strictObject({ port: whole(0, 65_535).default(8080), bind: bind.default('127.0.0.1') })
     .prefault({}),
-  auth: z.strictObject({ adminToken: token.optional(), joinToken: token.optional() }).prefault({}),
+  auth: z.strictObject({ adminToken: token.optional() }).prefault({}),
+  api: z
+    .strictObject({
+      ratePerTokenPerS: whole(1, 1_000_000).default(2000),
+      ratePerTenantPerS: whole(1, 1_000_000).default(100),
+      failedAuthPerMinute: whole(1, 1_000_000).default(60),
+    })
+    .prefault({}),
+  fleet: z.strictObject({ networks: networks.default([...PRIVATE_NETWORKS]) }).prefault({}),
   log: z
     .strictObject({
       level: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
@@ -83,7 +127,21 @@ const fields = z.strictObject({
     })
     .prefault({}),
   dataDir: z.string().min(1, 'must name a folder').default('./.berth'),
-  redis: z.strictObject({ url: redisUrl.optional(), cell: name.default('main') }).prefault({}),
+  redis: z
+    .strictObject({
+      url: redisUrl.optional(),
+      sentinels: redisNodes.optional(),
+      sentinelName: name.optional(),
+      cluster: redisNodes.optional(),
+      username: name.optional(),
+      password: secret.optional(),
+      sentinelUsername: name.optional(),
+      sentinelPassword: secret.optional(),
+      tls: flag.default(false),
+      caFile: z.string().min(1, 'must name a file').optional(),
+      cell: name.default('main'),
+    })
+    .prefault({}),
   database: z
     .strictObject({ url: databaseUrl.optional(), poolMax: whole(1, 100).default(10) })
     .prefault({}),
@@ -97,7 +155,7 @@ const fields = z.strictObject({
   disk_reserve_pct: share.default(0.1),
   placement: z
     .strictObject({
-      strategy: z.enum(['cosine']).default('cosine'),
+      strategy: z.enum(STRATEGY_NAMES).default('cosine'),
       weights: z
         .strictObject({
           cpu: weight.default(1),
@@ -109,6 +167,7 @@ const fields = z.strictObject({
       queueMax: whole(1, 100_000).default(2000),
       batchMax: whole(1, 4096).default(256),
       deadlineMs: whole(100, 60_000).default(5000),
+      waitingDeadlineS: whole(1, WAITING_DEADLINE_S_MAX).default(3600),
     })
     .prefault({}),
   health: z
@@ -118,6 +177,7 @@ const fields = z.strictObject({
       deadlineMs: whole(100, 60_000).default(4000),
     })
     .prefault({}),
+  reconcile: z.strictObject({ onMissing: z.enum(ON_MISSING).default('mark') }).prefault({}),
   lifecycle: z
     .strictObject({
       leaseMs: whole(1000, 600_000).default(10_000),
@@ -138,21 +198,70 @@ const fields = z.strictObject({
       port: whole(0, 65_535).default(8081),
       bind: bind.default('127.0.0.1'),
       address: httpUrl.optional(),
+      joinToken: token.optional(),
       name: name.optional(),
       zone: name.default('default'),
       driver: z.enum(['simulated']).default('simulated'),
       controlPlaneUrl: httpUrl.default('http://127.0.0.1:8080'),
     })
     .prefault({}),
+  events: z
+    .strictObject({
+      heartbeatS: whole(1, 300).default(15),
+      readersMax: whole(1, 10_000).default(100),
+      keepDays: whole(1, 365).default(7),
+    })
+    .prefault({}),
+  audit: z.strictObject({ keepDays: whole(1, 36_500).default(365) }).prefault({}),
   shutdown: z.strictObject({ limitMs: whole(100, 600_000).default(10_000) }).prefault({}),
 });
 
+type RedisSettings = z.output<typeof fields>['redis'];
+
+/** One Redis, told in one way. */
+function faultsOfRedis(redis: RedisSettings): readonly (readonly [string, string])[] {
+  const { url, sentinels, sentinelName, cluster, tls, caFile } = redis;
+  const ways = Object.entries({ url, sentinels, cluster }).filter(([, way]) => way !== undefined);
+  const [first, second] = ways.map(([key]) => key);
+  const isTls = tls || (url !== undefined && isTlsUrl(url));
+  const faults: (readonly [string, boolean, string])[] = [
+    [second ?? '', second !== undefined, `redis.${first ?? ''} names a Redis already: keep one`],
+    [
+      'sentinelName',
+      sentinels !== undefined && sentinelName === undefined,
+      'must name the master, as the Sentinels know it',
+    ],
+    [
+      'sentinelName',
+      sentinels === undefined && sentinelName !== undefined,
+      'goes with redis.sentinels',
+    ],
+    ['tls', tls && url !== undefined && !isTlsUrl(url), 'needs a rediss:// URL'],
+    ['caFile', caFile !== undefined && !isTls, 'goes with a rediss:// URL or redis.tls'],
+    [
+      'password',
+      redis.password !== undefined && url !== undefined && holdsAnother(url, redis.password),
+      'is not the password that stands in redis.url: keep one',
+    ],
+  ];
+  return faults.flatMap(([key, isWrong, message]) => (isWrong ? [[key, message] as const] : []));
+}
+
+const isTlsUrl = (url: string): boolean => url.startsWith('rediss://');
+
+function holdsAnother(url: string, password: string): boolean {
+  if (!URL.canParse(url)) return false;
+  const own = new URL(url).password;
+  return own !== '' && own !== password && own !== encodeURIComponent(password);
+}
+
 /** The whole configuration, with the rules that span two keys. */
 export const settingsSchema = fields.superRefine((settings, context) => {
-  const { ledger, lifecycle, health, placement } = settings;
+  const { redis, ledger, lifecycle, health, placement } = settings;
   const refuse = (path: string[], message: string) => {
     context.addIssue({ code: 'custom', path, message });
   };
+  for (const [key, message] of faultsOfRedis(redis)) refuse(['redis', key], message);
   if (ledger.lockHoldMs >= ledger.lockLeaseMs) {
     refuse(['ledger', 'lockHoldMs'], 'must be shorter than ledger.lockLeaseMs');
   }

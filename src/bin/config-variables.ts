@@ -18,7 +18,7 @@ export interface Variable {
 /** Names another file instead of resources/config.yaml. */
 export const CONFIG_FILE_VARIABLE = 'BERTH_CONFIG';
 
-/** Variables that set no key; the last two are read by docker-compose.yml alone. */
+/** Variables that set no key; the last four are read by docker-compose.yml alone. */
 export const OTHER_VARIABLES: readonly Omit<Variable, 'key'>[] = [
   { name: CONFIG_FILE_VARIABLE, help: 'Another configuration file than resources/config.yaml.' },
   {
@@ -26,12 +26,16 @@ export const OTHER_VARIABLES: readonly Omit<Variable, 'key'>[] = [
     help: 'Token that the command line sends. Unset = the admin token in the data folder.',
     secret: true,
   },
-  { name: 'REDIS_PASSWORD', help: 'For docker compose: the password of its Redis.', secret: true },
   {
     name: 'POSTGRES_PASSWORD',
     help: 'For docker compose: the password of its PostgreSQL.',
     secret: true,
   },
+  ...['1', '2', '3'].map((host) => ({
+    name: `JOIN_TOKEN_${host}`,
+    help: `For docker compose: with what its host-${host} joins for the first time.`,
+    secret: true as const,
+  })),
 ];
 
 export const VARIABLES: readonly Variable[] = [
@@ -45,11 +49,24 @@ export const VARIABLES: readonly Variable[] = [
     environmentOnly: true,
   },
   {
-    name: 'BERTH_JOIN_TOKEN',
-    key: 'auth.joinToken',
-    help: 'Token with which an agent joins. Unset = agents join with the admin token.',
-    secret: true,
-    environmentOnly: true,
+    name: 'API_RATE_PER_TOKEN_PER_S',
+    key: 'api.ratePerTokenPerS',
+    help: 'Requests per second that one token may send to one replica; more are answered 429.',
+  },
+  {
+    name: 'API_RATE_PER_TENANT_PER_S',
+    key: 'api.ratePerTenantPerS',
+    help: 'The same for all tokens of one tenant together.',
+  },
+  {
+    name: 'API_FAILED_AUTH_PER_MINUTE',
+    key: 'api.failedAuthPerMinute',
+    help: 'Wrong tokens per minute from one address; more are answered 429.',
+  },
+  {
+    name: 'FLEET_NETWORKS',
+    key: 'fleet.networks',
+    help: 'Networks in which agents may be, in CIDR notation, with commas between them.',
   },
   { name: 'LOG_LEVEL', key: 'log.level', help: 'debug, info, warn or error.' },
   {
@@ -66,6 +83,55 @@ export const VARIABLES: readonly Variable[] = [
     name: 'REDIS_URL',
     key: 'redis.url',
     help: 'Redis of the ledger: a redis:// or rediss:// URL or a socket path. Unset = a private one is started.',
+  },
+  {
+    name: 'REDIS_SENTINELS',
+    key: 'redis.sentinels',
+    help: 'Instead of REDIS_URL: Sentinels that watch the master, host:port with commas between them.',
+  },
+  {
+    name: 'REDIS_SENTINEL_NAME',
+    key: 'redis.sentinelName',
+    help: 'Name of the master, as the Sentinels know it.',
+  },
+  {
+    name: 'REDIS_CLUSTER',
+    key: 'redis.cluster',
+    help: 'Instead of REDIS_URL: some nodes of a Redis Cluster, host:port with commas between them.',
+  },
+  {
+    name: 'REDIS_USERNAME',
+    key: 'redis.username',
+    help: 'User of the access control list of Redis. Unset = its default user.',
+  },
+  {
+    name: 'REDIS_PASSWORD',
+    key: 'redis.password',
+    help: 'Password of Redis, where it does not stand in REDIS_URL; docker compose gives it to its Redis.',
+    secret: true,
+    environmentOnly: true,
+  },
+  {
+    name: 'REDIS_SENTINEL_USERNAME',
+    key: 'redis.sentinelUsername',
+    help: 'User of the access control list of the Sentinels themselves.',
+  },
+  {
+    name: 'REDIS_SENTINEL_PASSWORD',
+    key: 'redis.sentinelPassword',
+    help: 'Password of the Sentinels themselves.',
+    secret: true,
+    environmentOnly: true,
+  },
+  {
+    name: 'REDIS_TLS',
+    key: 'redis.tls',
+    help: 'true: speak TLS with Sentinels or the cluster. A URL says it itself: rediss://.',
+  },
+  {
+    name: 'REDIS_CA_FILE',
+    key: 'redis.caFile',
+    help: 'File with the authority (PEM) that signed the certificates of Redis. Unset = those that Node knows.',
   },
   { name: 'BERTH_CELL', key: 'redis.cell', help: 'Name of the cell: part of every Redis key.' },
   {
@@ -96,7 +162,7 @@ export const VARIABLES: readonly Variable[] = [
   {
     name: 'PLACEMENT_STRATEGY',
     key: 'placement.strategy',
-    help: 'How hosts are ranked: cosine.',
+    help: 'How hosts are ranked: cosine, best-fit, worst-fit or first-fit.',
   },
   {
     name: 'PLACEMENT_WEIGHT_CPU',
@@ -134,6 +200,11 @@ export const VARIABLES: readonly Variable[] = [
     help: 'Milliseconds that a request waits for a decision at most.',
   },
   {
+    name: 'PLACEMENT_WAITING_DEADLINE_S',
+    key: 'placement.waitingDeadlineS',
+    help: 'Seconds that a create with whenFull "queue" waits for room when it does not say.',
+  },
+  {
     name: 'HEALTH_PERIOD_S',
     key: 'health.periodS',
     help: 'Seconds between two polls of a host: a divisor of 60, or of 3600 in whole minutes.',
@@ -147,6 +218,11 @@ export const VARIABLES: readonly Variable[] = [
     name: 'HEALTH_DEADLINE_MS',
     key: 'health.deadlineMs',
     help: 'Milliseconds that an agent has to answer any call.',
+  },
+  {
+    name: 'RECONCILE_ON_MISSING',
+    key: 'reconcile.onMissing',
+    help: 'What is done about a VM that its host has no more: mark (it is shown) or recreate (it is made anew, with an empty disk).',
   },
   {
     name: 'LIFECYCLE_LEASE_MS',
@@ -195,6 +271,13 @@ export const VARIABLES: readonly Variable[] = [
     help: 'URL at which the control plane reaches this agent. Unset = from the address it listens on.',
   },
   {
+    name: 'BERTH_JOIN_TOKEN',
+    key: 'agent.joinToken',
+    help: 'Token with which an agent joins for the first time: berth token create --role join. Later it needs none.',
+    secret: true,
+    environmentOnly: true,
+  },
+  {
     name: 'AGENT_NAME',
     key: 'agent.name',
     help: 'Name of the host in the fleet. Unset = the name of the machine.',
@@ -206,6 +289,22 @@ export const VARIABLES: readonly Variable[] = [
     key: 'agent.controlPlaneUrl',
     help: 'URL of the control plane, for agents and for the command line.',
   },
+  {
+    name: 'EVENTS_HEARTBEAT_S',
+    key: 'events.heartbeatS',
+    help: 'Seconds after which a follower of events who was sent nothing is sent a sign of life.',
+  },
+  {
+    name: 'EVENTS_READERS_MAX',
+    key: 'events.readersMax',
+    help: 'Followers of events that one replica serves at once; more are answered 429.',
+  },
+  {
+    name: 'EVENTS_KEEP_DAYS',
+    key: 'events.keepDays',
+    help: 'Days that events are kept for followers that were away.',
+  },
+  { name: 'AUDIT_KEEP_DAYS', key: 'audit.keepDays', help: 'Days that the audit log is kept.' },
   {
     name: 'SHUTDOWN_LIMIT_MS',
     key: 'shutdown.limitMs',

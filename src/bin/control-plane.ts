@@ -3,12 +3,16 @@ import { randomUUID } from 'node:crypto';
 import { createApi } from '../api/api.js';
 import { createMetrics } from '../api/metrics.js';
 import { openCatalogue } from '../catalogue/catalogue.js';
+import { cronSchedule } from '../control/cron-schedule.js';
 import { createControlPlane } from '../control/control-plane.js';
+import { verifyVerbs } from '../control/repair-books.js';
+import { createVerifyLoop } from '../control/verify-loop.js';
 import type { ControlSettings } from '../control/settings.js';
 import { createAgents } from '../fleet/native-client.js';
 import { createLedger } from '../ledger/ledger.js';
+import type { RedisTarget } from '../ledger/redis-target.js';
 import type { Log } from '../model/ports.js';
-import { cosine } from '../placement/cosine.js';
+import { STRATEGIES } from '../placement/strategies.js';
 import { weightsOf } from '../placement/strategy.js';
 import { systemClock } from '../std/clock.js';
 import { checkpointFrom } from './checkpoint.js';
@@ -23,9 +27,7 @@ export interface ControlPlaneInputs {
   readonly env: Environment;
   readonly log: Log;
   readonly adminToken: string;
-  readonly joinToken: string | undefined;
-  /** A Redis URL or the path of its socket. */
-  readonly redisUrl: string;
+  readonly redis: RedisTarget;
   /** PostgreSQL, or the directory of an embedded one. */
   readonly database: { readonly databaseUrl: string } | { readonly pgliteDir: string };
 }
@@ -35,12 +37,13 @@ export interface ControlPlaneInputs {
  * @returns the URL under which the API answers
  */
 export async function startControlPlane(
-  { config, env, log, adminToken, joinToken, redisUrl, database }: ControlPlaneInputs,
+  { config, env, log, adminToken, redis, database }: ControlPlaneInputs,
   shutDown: ShutDown,
 ): Promise<string> {
   const catalogue = await openCatalogue(database, {
     log,
     poolMax: config.database.poolMax,
+    capacity: capacityPolicyOf(config),
   }).catch((error: unknown) => {
     throw 'databaseUrl' in database ? databaseFailure(error, database.databaseUrl) : error;
   });
@@ -48,44 +51,57 @@ export async function startControlPlane(
 
   const ledger = await createLedger({
     cell: config.redis.cell,
-    url: redisUrl,
+    url: redis,
     log,
     clock: systemClock,
     lockLeaseMs: config.ledger.lockLeaseMs,
   }).catch((error: unknown) => {
-    throw redisFailure(error, redisUrl);
+    throw redisFailure(error, redis);
   });
   shutDown.add('stores', 'ledger', () => ledger.close());
 
-  const agents = createAgents({ deadlineMs: config.health.deadlineMs, log });
+  const agents = createAgents({
+    deadlineMs: config.health.deadlineMs,
+    networks: config.fleet.networks,
+    log,
+  });
   shutDown.add('control plane', 'connections to agents', () => agents.close());
 
   const metrics = createMetrics();
-  const control = createControlPlane(
-    {
-      ledger,
-      catalogue,
-      agents,
-      clock: systemClock,
-      log,
-      telemetry: metrics,
-      newId: randomUUID,
-      random: Math.random,
-      checkpoint: checkpointFrom(env),
-    },
-    controlSettingsOf(config),
-  );
+  const ports = {
+    ledger,
+    catalogue,
+    agents,
+    clock: systemClock,
+    log,
+    telemetry: metrics,
+    newId: randomUUID,
+    random: Math.random,
+    schedule: cronSchedule(log),
+    checkpoint: checkpointFrom(env),
+  };
+  const settings = controlSettingsOf(config);
+  const control = createControlPlane(ports, settings);
   shutDown.add('control plane', 'control', () => control.stop());
   await control.start();
 
+  const verbs = verifyVerbs(ports, control, settings.bookingLeaseMs);
+  const verifyLoop = createVerifyLoop({ ports, verbs, replicaId: settings.replicaId });
+  shutDown.add('control plane', 'verify', () => verifyLoop.stop());
+  verifyLoop.start();
+
   const api = createApi({
-    control,
+    control: { ...control, ...verbs },
     catalogue,
     adminToken,
-    joinToken,
+    limits: config.api,
     log,
     metrics,
     version: VERSION,
+    events: {
+      readersMax: config.events.readersMax,
+      heartbeatMs: config.events.heartbeatS * 1_000,
+    },
     port: config.server.port,
     bind: config.server.bind,
   });
@@ -97,20 +113,27 @@ export async function startControlPlane(
   return url;
 }
 
+const DAY_MS = 86_400_000;
+
 function controlSettingsOf(config: Config): ControlSettings {
-  const { placement, ledger, lifecycle, health } = config;
+  const { placement, ledger, lifecycle, health, events, audit } = config;
   return {
     replicaId: randomUUID(),
-    capacity: capacityPolicyOf(config),
     scheduler: {
-      ranking: { strategy: cosine, weights: weightsOf(placement.weights) },
+      ranking: { strategy: STRATEGIES[placement.strategy], weights: weightsOf(placement.weights) },
       queueMax: placement.queueMax,
       batchMax: placement.batchMax,
       holdMs: ledger.lockHoldMs,
       deadlineMs: placement.deadlineMs,
     },
     lifecycle: { ...lifecycle, attemptsMax: placement.attemptsMax },
-    health: { periodS: health.periodS, concurrencyMax: health.concurrencyMax },
+    waiting: { deadlineS: placement.waitingDeadlineS },
+    health: {
+      periodS: health.periodS,
+      concurrencyMax: health.concurrencyMax,
+      onMissing: config.reconcile.onMissing,
+    },
     bookingLeaseMs: ledger.bookingLeaseMs,
+    keep: { eventsMs: events.keepDays * DAY_MS, auditMs: audit.keepDays * DAY_MS },
   };
 }

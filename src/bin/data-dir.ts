@@ -4,6 +4,9 @@ import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { errorCode } from '../std/error-code.js';
 
+/** Where the agent of this machine keeps what is its own. */
+export const agentDir = (dataDir: string): string => join(dataDir, 'agent');
+
 /**
  * Makes the directory, if need be, and writes a file to it.
  * @throws Error that names BERTH_DATA_DIR

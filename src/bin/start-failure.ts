@@ -4,6 +4,11 @@
  */
 import { DomainError } from '../model/errors.js';
 import { errorCode } from '../std/error-code.js';
+import {
+  placeOf as nodePlaceOf,
+  type NodeAddress,
+  type RedisTarget,
+} from '../ledger/redis-target.js';
 import { printable } from '../std/log.js';
 
 const DEFAULT_REDIS_PORT = 6379;
@@ -25,16 +30,35 @@ export function portFailure(error: unknown, variable: string, bind: string, port
 }
 
 /** @returns what to throw when the ledger could not be opened; other faults stay as they are */
-export function redisFailure(error: unknown, url: string): unknown {
-  return error instanceof DomainError ? unavailableRedis(error, url) : error;
+export function redisFailure(error: unknown, target: RedisTarget): unknown {
+  return error instanceof DomainError ? unavailableRedis(error, target) : error;
 }
 
 /** What to throw when a Redis does not answer as it should. */
-export function unavailableRedis(error: unknown, url: string): Error {
-  return new Error(
-    `Redis at ${placeOf(url, DEFAULT_REDIS_PORT)} cannot be used (${reasonOf(error)}): start it, or set REDIS_URL (now ${starred(url)})`,
-    { cause: error },
-  );
+export function unavailableRedis(error: unknown, target: RedisTarget): Error {
+  const { what, remedy } = wordsOfRedis(target);
+  return new Error(`${what} cannot be used (${reasonOf(error)}): start it, or ${remedy}`, {
+    cause: error,
+  });
+}
+
+/** What it is, and which setting names it. */
+function wordsOfRedis(target: RedisTarget): { readonly what: string; readonly remedy: string } {
+  if (typeof target === 'string' || 'url' in target) {
+    const url = typeof target === 'string' ? target : target.url;
+    return {
+      what: `Redis at ${placeOf(url, DEFAULT_REDIS_PORT)}`,
+      remedy: `set REDIS_URL (now ${starred(url)})`,
+    };
+  }
+  const listed = (nodes: readonly NodeAddress[]) => nodes.map(nodePlaceOf).join(', ');
+  if ('cluster' in target) {
+    return { what: `the Redis Cluster at ${listed(target.cluster)}`, remedy: 'set REDIS_CLUSTER' };
+  }
+  return {
+    what: `the master ${target.name} of the Sentinels ${listed(target.sentinels)}`,
+    remedy: 'set REDIS_SENTINELS and REDIS_SENTINEL_NAME',
+  };
 }
 
 /** @returns what to throw when the catalogue could not be opened; other faults stay as they are */

@@ -6,10 +6,12 @@ import { adminTokenFile, keepAdminToken } from './admin-token.js';
 import { startAgent, startSimulatedHosts } from './agent.js';
 import type { Config, Environment } from './config.js';
 import { startControlPlane } from './control-plane.js';
+import { joinTokenFrom } from './join-token.js';
 import { prepareDataDir } from './data-dir.js';
 import { ensureRedis } from './embedded-redis.js';
 import type { ShutDown } from './shut-down.js';
 import { nextSteps } from './next-steps.js';
+import { redisTargetOf } from './redis-target.js';
 import { tryRedis } from './try-redis.js';
 
 /** How long the hosts may take to be seen up before we say so. */
@@ -29,10 +31,13 @@ export interface UpInputs {
 export async function startUp(inputs: UpInputs, shutDown: ShutDown): Promise<void> {
   const { config, env, log, hosts, print } = inputs;
   await prepareDataDir(config.dataDir);
-  if (config.redis.url !== undefined) await tryRedis(config.redis.url);
+  const configured = redisTargetOf(config.redis);
+  if (configured !== null) await tryRedis(configured);
   const adminToken = await keepAdminToken(config.dataDir, config.auth.adminToken);
-  const redis = await ensureRedis({ redisUrl: config.redis.url, dataDir: config.dataDir, log });
-  shutDown.add('stores', 'redis', () => redis.stop());
+  const redis =
+    configured === null
+      ? await startOwnRedis(inputs, shutDown)
+      : { target: configured, told: toldOf(config) };
 
   const url = await startControlPlane(
     {
@@ -40,8 +45,7 @@ export async function startUp(inputs: UpInputs, shutDown: ShutDown): Promise<voi
       env,
       log,
       adminToken,
-      joinToken: config.auth.joinToken,
-      redisUrl: redis.url,
+      redis: redis.target,
       database:
         config.database.url === undefined
           ? { pgliteDir: join(config.dataDir, 'catalogue') }
@@ -54,7 +58,7 @@ export async function startUp(inputs: UpInputs, shutDown: ShutDown): Promise<voi
     config,
     log,
     controlPlaneUrl: url,
-    joinToken: config.auth.joinToken ?? adminToken,
+    joinToken: joinTokenFrom(url, adminToken),
   };
   const hostId = await startAgent({ ...joining, port: 0 }, shutDown);
   const simulated = hosts === 0 ? [] : await startSimulatedHosts(hosts, joining, shutDown);
@@ -66,16 +70,25 @@ export async function startUp(inputs: UpInputs, shutDown: ShutDown): Promise<voi
       url,
       hosts: simulated.length + 1 - missing,
       tokenFile: adminTokenFile(config.dataDir),
-      redis:
-        redis.origin === 'configured'
-          ? 'Redis at REDIS_URL'
-          : `a private Redis, ${redis.origin}; its socket is ${redis.url}`,
+      redis: redis.told,
       catalogue:
         config.database.url === undefined
           ? `embedded, in ${join(config.dataDir, 'catalogue')} (one process; set DATABASE_URL for more)`
           : 'PostgreSQL at DATABASE_URL',
     }),
   );
+}
+
+const toldOf = ({ redis }: Config): string =>
+  redis.url === undefined ? 'Redis at the configured nodes' : 'Redis at REDIS_URL';
+
+async function startOwnRedis({ config, log }: UpInputs, shutDown: ShutDown) {
+  const redis = await ensureRedis({ redisUrl: undefined, dataDir: config.dataDir, log });
+  shutDown.add('stores', 'redis', () => redis.stop());
+  return {
+    target: redis.url,
+    told: `a private Redis, ${redis.origin}; its socket is ${redis.url}`,
+  };
 }
 
 /** @returns how many of the hosts are not up when the time is over */

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { capacityPolicyOf, settingsSchema } from '../../src/bin/config-schema.js';
+import { redisTargetOf } from '../../src/bin/redis-target.js';
 import { OTHER_VARIABLES, VARIABLES } from '../../src/bin/config-variables.js';
 import {
   ConfigError,
@@ -92,6 +93,13 @@ describe('who wins', () => {
     expect(valueAt(loadConfig({ env: { [name]: value.toString() } }), key)).toBe(value);
   });
 
+  it('reads networks from a list and from a variable', () => {
+    const file = fileWith('fleet: { networks: [10.0.0.0/8, "fd00::/8"] }\n');
+    expect(loadConfig({ file, env: {} }).fleet.networks).toEqual(['10.0.0.0/8', 'fd00::/8']);
+    const env = { FLEET_NETWORKS: '192.168.7.0/24, ::1/128' };
+    expect(loadConfig({ file, env }).fleet.networks).toEqual(['192.168.7.0/24', '::1/128']);
+  });
+
   it('keeps a text of digits a text', () => {
     expect(loadConfig({ env: { BERTH_CELL: '007' } }).redis.cell).toBe('007');
   });
@@ -133,6 +141,8 @@ describe('what is refused', () => {
     ['BERTH_ADMIN_TOKEN', 'short'],
     ['BERTH_JOIN_TOKEN', 'with a space in it'],
     ['AGENT_DRIVER', 'magic'],
+    ['API_RATE_PER_TOKEN_PER_S', '0'],
+    ['FLEET_NETWORKS', '10.0.0.0'],
   ])('refuses %s=%s', (name, value) => {
     expect(problemsOf({ env: { [name]: value } })).toEqual([
       expect.objectContaining({ source: name }),
@@ -160,6 +170,7 @@ describe('what is refused', () => {
   it.each([
     ['auth: { adminToken: "0123456789" }', 'BERTH_ADMIN_TOKEN'],
     ['redis: { url: "redis://:hunter2@host" }', 'REDIS_URL'],
+    ['redis: { password: "hunter2" }', 'REDIS_PASSWORD'],
     ['database: { url: "postgres://berth:hunter2@host/berth" }', 'DATABASE_URL'],
   ])('refuses a secret in the file: %s', (text, variable) => {
     const found = problemsOf({ file: fileWith(text) });
@@ -180,6 +191,69 @@ describe('what is refused', () => {
         .map((problem) => problem.message)
         .join(),
     ).toContain(message);
+  });
+
+  it.each([
+    ['redis.cluster', { REDIS_URL: 'redis://a', REDIS_CLUSTER: 'b:1' }],
+    [
+      'redis.sentinels',
+      { REDIS_URL: 'redis://a', REDIS_SENTINELS: 'b:1', REDIS_SENTINEL_NAME: 'm' },
+    ],
+    ['redis.sentinelName', { REDIS_SENTINELS: 'b:1,c:2' }],
+    ['redis.sentinelName', { REDIS_URL: 'redis://a', REDIS_SENTINEL_NAME: 'm' }],
+    ['redis.sentinels.1', { REDIS_SENTINELS: 'b:1,c', REDIS_SENTINEL_NAME: 'm' }],
+    ['redis.tls', { REDIS_URL: 'redis://a', REDIS_TLS: 'true' }],
+    ['redis.tls', { REDIS_CLUSTER: 'b:1', REDIS_TLS: 'yes' }],
+    ['redis.caFile', { REDIS_CLUSTER: 'b:1', REDIS_CA_FILE: '/ca.pem' }],
+    ['redis.password', { REDIS_URL: 'redis://:one@a', REDIS_PASSWORD: 'two' }],
+  ])('takes one Redis, told in one way: %s', (path, env) => {
+    const found = problemsOf({ env });
+    expect(found.map((problem) => problem.path)).toEqual([path]);
+    expect(JSON.stringify(found)).not.toMatch(/one@|two/);
+  });
+
+  it.each([
+    ['one server', { REDIS_URL: 'rediss://a' }, { url: 'rediss://a' }],
+    [
+      'Sentinels',
+      {
+        REDIS_SENTINELS: 'b:26379, [::1]:2',
+        REDIS_SENTINEL_NAME: 'main',
+        REDIS_PASSWORD: 'secret',
+        REDIS_SENTINEL_PASSWORD: 'other',
+      },
+      {
+        sentinels: [
+          { host: 'b', port: 26379 },
+          { host: '::1', port: 2 },
+        ],
+        name: 'main',
+        password: 'secret',
+        sentinelPassword: 'other',
+      },
+    ],
+    [
+      'a cluster',
+      { REDIS_CLUSTER: 'b:1,c:2', REDIS_TLS: 'true', REDIS_USERNAME: 'berth' },
+      {
+        cluster: [
+          { host: 'b', port: 1 },
+          { host: 'c', port: 2 },
+        ],
+        tls: {},
+        username: 'berth',
+      },
+    ],
+    ['none', { REDIS_PASSWORD: 'for docker compose alone' }, null],
+  ])('leads the ledger to %s', (_what, env, target) => {
+    expect(redisTargetOf(loadConfig({ env }).redis)).toEqual(target);
+  });
+
+  it('names REDIS_CA_FILE when it cannot be read', () => {
+    const { redis } = loadConfig({ env: { REDIS_URL: 'rediss://a', REDIS_CA_FILE: '/nowhere' } });
+    expect(() => redisTargetOf(redis)).toThrow(
+      '/nowhere cannot be read (ENOENT): set REDIS_CA_FILE',
+    );
   });
 
   it('refuses keys that do not go together', () => {
@@ -263,7 +337,7 @@ describe('what is shipped', () => {
     const defaults = settingsSchema.parse({});
     const wanted = [
       ...VARIABLES.map(({ name, key, help }) => {
-        const value = valueAt(defaults, key) as string | number | undefined;
+        const value = valueAt(defaults, key) as string | number | boolean | undefined;
         return `# ${help}\n# ${name}=${String(value ?? '')}`;
       }),
       ...OTHER_VARIABLES.map(({ name, help }) => `# ${help}\n# ${name}=`),

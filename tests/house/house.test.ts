@@ -33,14 +33,17 @@ const ROOMS: Readonly<Record<string, Room>> = {
     mayImport: ['model', 'std'],
     packages: ['kysely', 'pg', '@electric-sql/pglite'],
   },
-  fleet: { mayImport: ['model', 'wire', 'std'], packages: ['undici', 'p-limit'] },
+  fleet: { mayImport: ['model', 'wire', 'std'], packages: ['undici', 'p-limit', 'ipaddr.js'] },
   control: {
     mayImport: ['model', 'placement', 'quota', 'std'],
     packages: ['node-cron', 'p-limit'],
   },
   api: {
     mayImport: ['model', 'wire', 'control', 'std'],
-    packages: ['express', 'helmet', 'prom-client', 'rapidoc', 'zod', 'zod-openapi'],
+    packages: [
+      ...['express', 'helmet', 'prom-client', 'rapidoc', 'rate-limiter-flexible', 'zod'],
+      'zod-openapi',
+    ],
   },
   agent: { mayImport: ['model', 'wire', 'std'], packages: ['express'] },
   informant: { mayImport: ['wire', 'std'], packages: [] },
@@ -59,7 +62,7 @@ const JOINT = 'bin';
 const PURE_ROOMS = ['model', 'placement', 'quota'];
 
 /** Programs: nothing imports them. */
-const ENTRIES = ['src/bin/berth.ts'];
+const ENTRIES = ['src/bin/berth.ts', 'src/bin/sim.ts'];
 
 const LINES_MAX = 500;
 

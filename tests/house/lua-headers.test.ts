@@ -8,7 +8,7 @@ import { describe, expect, it } from '@jest/globals';
 import { SCRIPTS } from '../../src/ledger/scripts.js';
 
 const FOLDER = 'src/ledger/scripts';
-const LINES_MAX = 80;
+const LINES_MAX = 120;
 
 interface Contract {
   readonly name: string;
@@ -125,6 +125,22 @@ describe('Lua scripts', () => {
 
   it.each(names)('%s is short', (name) => {
     expect(read(name).trimEnd().split('\n').length).toBeLessThanOrEqual(LINES_MAX);
+  });
+});
+
+describe('books.lua', () => {
+  const text = readFileSync('src/ledger/books.lua', 'utf8');
+
+  it('brings no keys, arguments or answers of its own to the scripts that it stands before', () => {
+    expect(text).toMatch(/^--\[\[\nbooks: /);
+    const { keys, args, codes } = bodyOf(text.replace(/'(SADD|SREM)'/g, ''));
+    expect({ keys, args, codes }).toEqual({ keys: [], args: [], codes: [] });
+    expect(text).not.toMatch(/\b(KEYS|ARGV)\b/);
+  });
+
+  it.each(names)('stands before %s if, and only if, the script names it', (name) => {
+    const { onBooks = false } = SCRIPTS[name as keyof typeof SCRIPTS] as { onBooks?: boolean };
+    expect(/\bbooks\./.test(read(name).replace(/^--\[\[.*?\]\]/s, ''))).toBe(onBooks);
   });
 });
 

@@ -12,7 +12,6 @@ import { createControlDouble, type ControlDouble } from './control-double.js';
 import { silentLog } from './log.js';
 
 export const ADMIN_TOKEN = 'admin-token-for-tests-0123456789abcdef';
-export const JOIN_TOKEN = 'join-token-for-tests-0123456789abcdefg';
 
 export interface Sent {
   readonly method?: string;
@@ -49,7 +48,6 @@ export async function startApi(changes: Partial<ApiOptions> = {}): Promise<ApiSe
     control: double.control,
     catalogue: double.catalogue,
     adminToken: ADMIN_TOKEN,
-    joinToken: JOIN_TOKEN,
     log: silentLog,
     metrics,
     version: '0.1.0',

@@ -15,6 +15,8 @@ export interface Books {
   readonly catalogueSums: Sums;
   /** Sums of the catalogue's allocation rows. */
   readonly catalogueAllocations: Sums;
+  /** The same without reservations: what agents have been told of. */
+  readonly catalogueVms: Sums;
   /** What the agents hold, by host id. */
   readonly agents: Sums;
   readonly limits: Sums;
@@ -58,21 +60,31 @@ async function readLedger(
 
 async function readCatalogue(
   connectionString: string,
-): Promise<Pick<Books, 'catalogueSums' | 'catalogueAllocations'>> {
+): Promise<Pick<Books, 'catalogueSums' | 'catalogueAllocations' | 'catalogueVms'>> {
   const client = new pg.Client({ connectionString });
   await client.connect();
   try {
     const catalogueSums: Sums = {};
     const catalogueAllocations: Sums = {};
+    const catalogueVms: Sums = {};
     const hosts = await client.query<{ id: string; allocated: Resources }>(
       'select id, allocated from hosts',
     );
     for (const { id, allocated } of hosts.rows) add(catalogueSums, id, allocated);
-    const rows = await client.query<{ host_id: string; resources: Resources }>(
-      'select host_id, resources from allocations',
-    );
-    for (const { host_id, resources } of rows.rows) add(catalogueAllocations, host_id, resources);
-    return { catalogueSums: tidy(catalogueSums), catalogueAllocations: tidy(catalogueAllocations) };
+    const rows = await client.query<{
+      host_id: string;
+      vm_id: string | null;
+      resources: Resources;
+    }>('select host_id, vm_id, resources from allocations');
+    for (const { host_id, vm_id, resources } of rows.rows) {
+      add(catalogueAllocations, host_id, resources);
+      if (vm_id !== null) add(catalogueVms, host_id, resources);
+    }
+    return {
+      catalogueSums: tidy(catalogueSums),
+      catalogueAllocations: tidy(catalogueAllocations),
+      catalogueVms: tidy(catalogueVms),
+    };
   } finally {
     await client.end();
   }
@@ -123,12 +135,14 @@ function tidy(sums: Sums): Sums {
 /** All keepers agree, and nobody is over a limit. @returns what is wrong; empty when nothing is */
 export function disagreements(books: Books): string[] {
   const reference = JSON.stringify(books.catalogueAllocations);
-  const wrong = (['ledgerSums', 'ledgerAllocations', 'catalogueSums', 'agents'] as const).flatMap(
+  const wrong = (['ledgerSums', 'ledgerAllocations', 'catalogueSums'] as const).flatMap(
     (keeper) => {
       const said = JSON.stringify(books[keeper]);
       return said === reference ? [] : [`${keeper} says ${said}, allocations say ${reference}`];
     },
   );
+  const [agents, vms] = [JSON.stringify(books.agents), JSON.stringify(books.catalogueVms)];
+  if (agents !== vms) wrong.push(`agents say ${agents}, allocations of VMs say ${vms}`);
   for (const [id, sum] of Object.entries(books.catalogueAllocations)) {
     for (const [name, amount] of Object.entries(sum)) {
       const limit = books.limits[id]?.[name] ?? 0;

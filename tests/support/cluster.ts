@@ -29,7 +29,7 @@ const POLL_MS = 50;
 export async function until<T>(
   what: string,
   check: () => Promise<T | null | undefined | false>,
-  limitMs = 20_000,
+  limitMs = 60_000,
 ): Promise<T> {
   const end = Date.now() + limitMs;
   let trouble: unknown = null;
@@ -160,7 +160,7 @@ export class Cluster {
       zone: 'default',
       labels: {},
       controlPlaneUrl,
-      joinToken: ADMIN_TOKEN,
+      joinToken: () => Promise.resolve(ADMIN_TOKEN),
       capacityPolicy: DEFAULT_POLICY,
       configuredTotals: totals,
       driver: createSimulatedDriver({ clock: systemClock, given: { bootMs, stopMs: 10 } }),

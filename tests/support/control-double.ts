@@ -4,18 +4,41 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Control } from '../../src/control/control.js';
+import type { VerifyVerbs } from '../../src/control/repair-books.js';
+import type { DrainVerbs } from '../../src/control/drain-verbs.js';
 import { DomainError } from '../../src/model/errors.js';
 import type { Host } from '../../src/model/host.js';
 import { inventoryOf, limitsOf, shortfalls } from '../../src/model/inventory.js';
 import type { Catalogue, Page } from '../../src/model/ports.js';
+import type { IdempotencyStore } from '../../src/model/stores/idempotency.js';
 import { addResources } from '../../src/model/resources.js';
 import type { DesiredState, Vm } from '../../src/model/vm.js';
+import { drainDouble } from './drain-double.js';
+import { createEventsDouble, type EventsDouble } from './events-double.js';
 import { DEFAULT_POLICY } from './hosts.js';
+import { hostVerbsDouble, usageDouble, type UsageReads } from './hosts-double.js';
+import { orphansDouble } from './orphans-double.js';
+import { createIdempotencyDouble } from './idempotency-double.js';
+import {
+  createVmsDouble,
+  reservationsDouble,
+  type ReservationsDouble,
+} from './reservations-double.js';
+import { createTokensDouble, type TokensDouble } from './tokens-double.js';
+import { verifyDouble } from './verify-double.js';
 
 export interface ControlDouble {
-  readonly control: Control;
-  readonly catalogue: Pick<Catalogue, 'vm' | 'vms' | 'host' | 'hosts'>;
+  readonly control: Control & VerifyVerbs;
+  readonly catalogue: Pick<Catalogue, 'vm' | 'vms' | 'host' | 'hosts' | 'drain'> &
+    ReservationsDouble['store'] &
+    UsageReads &
+    IdempotencyStore &
+    EventsDouble['store'] &
+    TokensDouble['store'];
+  readonly events: EventsDouble;
+  readonly tokens: TokensDouble;
   readonly vms: Map<string, Vm>;
+  readonly reservations: ReservationsDouble['reservations'];
   readonly hosts: Map<string, Host>;
   /** Thrown by every call while it is set. */
   failure: Error | undefined;
@@ -34,6 +57,11 @@ export function modelHost(changes: Partial<Host> = {}): Host {
     state: 'up',
     mode: 'enabled',
     modeReason: null,
+    modeOwner: null,
+    modeUntil: null,
+    overrides: {},
+    used: {},
+    orphaned: {},
     missedPolls: 0,
     inventory: inventoryOf(
       {
@@ -69,6 +97,10 @@ export function modelVm(changes: Partial<Vm> = {}): Vm {
     allocation: { bookingId: randomUUID(), assignment: 1 },
     reason: null,
     attempts: [{ host, at: now, outcome: 'placed', detail: null }],
+    violations: [],
+    strategy: null,
+    waitUntil: null,
+    movingTo: null,
     hasRun: false,
     createdAt: now,
     updatedAt: now,
@@ -79,13 +111,34 @@ export function modelVm(changes: Partial<Vm> = {}): Vm {
 export function createControlDouble(): ControlDouble {
   const vms = new Map<string, Vm>();
   const hosts = new Map<string, Host>();
+  const rooms = reservationsDouble(hosts, () => work(() => double));
+  const control = controlOf(vms, hosts, () => double);
+  const events = createEventsDouble(() => work(() => double));
+  const tokens = createTokensDouble(() => work(() => double));
+  const drains = drainDouble(hosts, vms, () => work(() => double));
   const double: ControlDouble = {
+    events,
+    tokens,
+    reservations: rooms.reservations,
     vms,
     hosts,
     failure: undefined,
     ready: true,
-    control: controlOf(vms, hosts, () => double),
-    catalogue: catalogueOf(vms, hosts, () => double),
+    control: {
+      ...control,
+      createVms: createVmsDouble(control.createVm),
+      ...rooms.verbs,
+      ...drains.verbs,
+      ...tokens.verbs,
+      ...verifyDouble(hosts, () => work(() => double)),
+    },
+    catalogue: {
+      ...catalogueOf(vms, hosts, () => double),
+      ...rooms.store,
+      drain: drains.drain,
+      ...events.store,
+      ...tokens.store,
+    },
   };
   return double;
 }
@@ -119,8 +172,16 @@ function catalogueOf(
   vms: Map<string, Vm>,
   hosts: Map<string, Host>,
   self: Self,
-): ControlDouble['catalogue'] {
+): Omit<
+  ControlDouble['catalogue'],
+  | keyof ReservationsDouble['store']
+  | 'drain'
+  | keyof EventsDouble['store']
+  | keyof TokensDouble['store']
+> {
   return {
+    ...createIdempotencyDouble(),
+    ...usageDouble(hosts, () => work(self)),
     async vm(id) {
       await work(self);
       return vms.get(id) ?? null;
@@ -146,7 +207,14 @@ function catalogueOf(
   };
 }
 
-function controlOf(vms: Map<string, Vm>, hosts: Map<string, Host>, self: Self): Control {
+function controlOf(
+  vms: Map<string, Vm>,
+  hosts: Map<string, Host>,
+  self: Self,
+): Omit<
+  Control,
+  'createVms' | keyof ReservationsDouble['verbs'] | keyof TokensDouble['verbs'] | keyof DrainVerbs
+> {
   const want = async (id: string, desiredState: DesiredState): Promise<Vm> => {
     await work(self);
     const vm = vms.get(id);
@@ -171,7 +239,9 @@ function controlOf(vms: Map<string, Vm>, hosts: Map<string, Host>, self: Self): 
       const id = input.id ?? randomUUID();
       const known = vms.get(id);
       if (known !== undefined && known.resources.cpu !== input.resources.cpu) {
-        throw new DomainError('id_conflict', `The id ${id} is taken.`);
+        throw new DomainError('id_conflict', `The id ${id} is taken.`, {
+          errors: [{ field: 'id', message: 'must be an id that no other VM has' }],
+        });
       }
       if (known !== undefined) return known;
       const host = roomy(input.resources);
@@ -212,12 +282,12 @@ function controlOf(vms: Map<string, Vm>, hosts: Map<string, Host>, self: Self): 
     deleteVm: (id) => want(id, 'deleted'),
     startVm: (id) => want(id, 'running'),
     stopVm: (id) => want(id, 'stopped'),
-    async explain(request) {
+    async explain(request, strategy = 'cosine') {
       await work(self);
       const host = roomy(request.resources);
       const ratios = { cpu: 0.5, memory: 0.5, disk: 0.5 };
       return {
-        strategy: 'cosine',
+        strategy,
         request,
         chosen: host?.id ?? null,
         candidates:
@@ -228,6 +298,7 @@ function controlOf(vms: Map<string, Vm>, hosts: Map<string, Host>, self: Self): 
                   host: { id: host.id, name: host.name },
                   rank: 1,
                   score: 0.9,
+                  violations: [],
                   remaining: ratios,
                   requested: ratios,
                 },
@@ -243,6 +314,7 @@ function controlOf(vms: Map<string, Vm>, hosts: Map<string, Host>, self: Self): 
     },
     async joinHost(input) {
       await work(self);
+      self().tokens.admit(input);
       const twin = byIdOrName(hosts, input.name);
       if (twin !== undefined && twin.id !== input.id) {
         throw new DomainError('name_conflict', `Another host is called ${input.name}.`);
@@ -262,14 +334,17 @@ function controlOf(vms: Map<string, Vm>, hosts: Map<string, Host>, self: Self): 
       hosts.set(id, host);
       return host;
     },
-    async setHostMode(idOrName, mode, reason) {
-      await work(self);
-      const host = byIdOrName(hosts, idOrName);
-      if (host === undefined) throw new DomainError('not_found', `There is no host ${idOrName}.`);
-      const changed: Host = { ...host, mode, modeReason: reason };
-      hosts.set(host.id, changed);
-      return changed;
-    },
+    ...hostVerbsDouble(
+      hosts,
+      (idOrName) => byIdOrName(hosts, idOrName),
+      () => work(self),
+    ),
+    ...orphansDouble(
+      (idOrName) => byIdOrName(hosts, idOrName),
+      vms,
+      modelVm,
+      () => work(self),
+    ),
     async rebuild({ dryRun }) {
       await work(self);
       return {

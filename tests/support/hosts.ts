@@ -1,7 +1,12 @@
 /** Builders of hosts for tests. */
-import type { FleetHost } from '../../src/model/host.js';
+import type { FleetHost, HostMode, HostPatch } from '../../src/model/host.js';
 import { capacitiesOf, inventoryOf, limitsOf } from '../../src/model/inventory.js';
 import type { Resources } from '../../src/model/resources.js';
+
+/** What an operator says to give a host a mode. */
+export const modePatch = (mode: HostMode, reason: string | null = null): HostPatch => ({
+  mode: { mode, reason, owner: null, endsInMs: null },
+});
 
 /** The shares of the default configuration. */
 export const DEFAULT_POLICY = {

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 
-const READY_LIMIT_MS = 10_000;
+const READY_LIMIT_MS = 30_000;
 const POLL_MS = 10;
 
 export interface RedisOptions {

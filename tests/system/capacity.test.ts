@@ -54,7 +54,7 @@ describe('200 parallel creates against room for 37', () => {
       const vms = Object.values(catalogueAllocations).map(({ memory = 0 }) => memory / VM.memory);
       expect(vms.sort((a, b) => a - b)).toEqual([10, 12, 15]);
     },
-    120_000,
+    300_000,
   );
 });
 

@@ -7,6 +7,11 @@ import { call, Cluster, until } from '../support/cluster.js';
 
 const ID = 'crash-test';
 const VM = { id: ID, name: ID, resources: { cpu: 1, memory: 100, disk: 100 } };
+/** Those of moves are in drain-crash.test.ts. */
+type PointOfCreateOrDelete = Exclude<Checkpoint, `move:${string}`>;
+const POINTS = CHECKPOINTS.filter(
+  (point): point is PointOfCreateOrDelete => !point.startsWith('move:'),
+);
 const TOTALS = { cpu: 4, memory: 10_000, disk: 10_000 };
 
 describe('the control plane is killed', () => {
@@ -16,7 +21,7 @@ describe('the control plane is killed', () => {
   });
   afterEach(() => cluster.stop());
 
-  it.each(CHECKPOINTS)(
+  it.each(POINTS)(
     'at %s: the VM comes to rest and nothing is leaked',
     async (checkpoint) => {
       const first = await cluster.replica();
@@ -42,21 +47,21 @@ describe('the control plane is killed', () => {
           if (status === 404) return 'gone';
           return ['running', 'failed'].includes(body.state) && !isDelete ? body.state : null;
         },
-        60_000,
+        300_000,
       );
       expect(state).toBe(EXPECTED[checkpoint]);
       await until(
         'books that agree',
         async () => disagreements(await readBooks(cluster)).length === 0,
-        60_000,
+        300_000,
       );
     },
-    150_000,
+    300_000,
   );
 });
 
 /** A create that nobody was told of may be forgotten whole; one that is recorded goes on. */
-const EXPECTED: Readonly<Record<Checkpoint, 'running' | 'gone'>> = {
+const EXPECTED: Readonly<Record<PointOfCreateOrDelete, 'running' | 'gone'>> = {
   'create:booked': 'gone',
   'create:recorded': 'running',
   'create:agent-answered': 'running',

@@ -72,7 +72,7 @@ describe('FLUSHALL under load', () => {
       const after = await call<VmBody>(url, 'POST', '/v1/vms?wait=running', { resources: VM });
       expect(after.body.state).toBe('running');
     },
-    90_000,
+    300_000,
   );
 
   it('rebuilds on demand and shows the drift before and after', async () => {
