@@ -171,7 +171,7 @@ async function tryMove(
   const held = await holdRoom(ports, scheduler, {
     spec: { ...vm, constraints: roomAt(vm.constraints, found.host.id) },
     purpose: 'move',
-    until: null,
+    endsInMs: null,
     by: null,
     avoid: [host.id],
   });

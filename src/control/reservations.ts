@@ -43,7 +43,7 @@ export interface RoomRequest {
   readonly spec: Pick<VmSpec, 'name' | 'path' | 'resources' | 'constraints'>;
   readonly purpose: Reservation['purpose'];
   /** When it ends by itself; null for a move. */
-  readonly until: Date | null;
+  readonly endsInMs: number | null;
   readonly by: Actor | null;
   /** Hosts that must not be taken, by id: the one that a VM moves away from. */
   readonly avoid?: readonly string[];
@@ -56,7 +56,7 @@ const IDS_MAX = 2;
 export async function holdRoom(
   ports: Pick<Ports, 'newId'>,
   scheduler: Scheduler,
-  { id: given, spec, purpose, until, by, avoid = [] }: RoomRequest,
+  { id: given, spec, purpose, endsInMs, by, avoid = [] }: RoomRequest,
 ): Promise<HeldRoom> {
   for (let tries = 0; tries < IDS_MAX; tries += 1) {
     const { name, path, resources, constraints } = spec;
@@ -67,7 +67,7 @@ export async function holdRoom(
       requestHash: '',
       avoid,
       by,
-      reservation: { purpose, until },
+      reservation: { purpose, endsInMs },
     });
     if (result.kind === 'reserved') return { kind: 'held', reservation: result.reservation };
     if (result.kind === 'nowhere') return result;
@@ -93,7 +93,7 @@ export async function reserve(
       constraints: input.constraints ?? NO_CONSTRAINTS,
     },
     purpose: 'held',
-    until: new Date(ports.clock.now() + input.expiresInS * 1_000),
+    endsInMs: input.expiresInS * 1_000,
     by: actor,
   });
   if (held.kind === 'nowhere') {

@@ -137,8 +137,7 @@ export function itemFor(
     by: null,
     violations: [],
     strategy: null,
-    reservation:
-      kind === 'reserve' ? { purpose: 'held', until: new Date(Date.now() + 3_600_000) } : null,
+    reservation: kind === 'reserve' ? { purpose: 'held', endsInMs: 3_600_000 } : null,
     attempt: {
       host: { id: host.id, name: host.name },
       at: new Date('2026-11-21T10:00:00Z'),

@@ -38,7 +38,7 @@ const planned = (vm: Vm, target: Host): DrainMove => ({
 export function describeDrains(subject: Subject): void {
   async function room(target: Host): Promise<Reservation> {
     const item = itemFor(target, { kind: 'reserve' });
-    const reservation = { purpose: 'move' as const, until: null };
+    const reservation = { purpose: 'move' as const, endsInMs: null };
     const [outcome] = await recordAll(subject(), [{ ...item, reservation }]);
     if (outcome?.kind !== 'reserved') throw new Error(`no room: ${outcome?.kind ?? 'nothing'}`);
     return outcome.reservation;

@@ -31,7 +31,7 @@ export function describeReservations(subject: Subject): void {
     changes: Parameters<typeof itemFor>[1] = {},
     reservation: RecordItem['reservation'] = {
       purpose: 'held',
-      until: new Date(Date.now() + HOUR_MS),
+      endsInMs: HOUR_MS,
     },
   ): Promise<Reservation> {
     const item = { ...itemFor(host, { ...changes, kind: 'reserve' }), reservation };
@@ -84,7 +84,7 @@ export function describeReservations(subject: Subject): void {
     it('lists what somebody asked for, page by page, and no moves', async () => {
       const host = await upHost(subject());
       const made = [await reserved(host), await reserved(host), await reserved(host)];
-      const move = await reserved(host, {}, { purpose: 'move', until: null });
+      const move = await reserved(host, {}, { purpose: 'move', endsInMs: null });
       const seen: string[] = [];
       let cursor: string | null = null;
       do {
@@ -103,9 +103,9 @@ export function describeReservations(subject: Subject): void {
 
     it('names those whose time is over, and moves that no VM is on', async () => {
       const host = await upHost(subject());
-      const over = await reserved(host, {}, { purpose: 'held', until: new Date(0) });
+      const over = await reserved(host, {}, { purpose: 'held', endsInMs: -1_000 });
       const lasting = await reserved(host);
-      const move = await reserved(host, {}, { purpose: 'move', until: null });
+      const move = await reserved(host, {}, { purpose: 'move', endsInMs: null });
       const soon = await subject().expiredReservations(HOUR_MS, 1_000);
       expect(soon).toContain(over.id);
       expect(soon).not.toContain(lasting.id);
@@ -156,7 +156,7 @@ export function describeReservations(subject: Subject): void {
       const [from, to] = [await upHost(subject()), await upHost(subject())];
       const vm = await placedVm(subject(), from);
       const other = await placedVm(subject(), from);
-      const move = await reserved(to, {}, { purpose: 'move', until: null });
+      const move = await reserved(to, {}, { purpose: 'move', endsInMs: null });
       const old = (one: typeof vm): LedgerBooking => ({
         bookingId: one.allocation!.bookingId,
         vmId: one.id,

@@ -120,9 +120,9 @@ export function actor(tables: Tables, draw: (below: number) => number): () => Ac
       reservation:
         kind === 'reserve'
           ? oneOf([
-              { purpose: 'held', until: new Date(Date.now() + HOUR_MS) },
-              { purpose: 'held', until: new Date(0) },
-              { purpose: 'move', until: null },
+              { purpose: 'held', endsInMs: HOUR_MS },
+              { purpose: 'held', endsInMs: -HOUR_MS },
+              { purpose: 'move', endsInMs: null },
             ] as const)
           : null,
       booking: {

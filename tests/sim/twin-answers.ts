@@ -13,7 +13,8 @@ export interface Act {
 
 const HOUR_MS = 3_600_000;
 
-const TIME = /^\d{4}-\d{2}-\d{2}T[\d:.]+Z$/;
+/** Also within a sentence. */
+const TIME = /\d{4}-\d{2}-\d{2}T[\d:.]+Z/g;
 
 /** Numbers that a failed statement may burn in one of the two, and what is random. */
 const OWN = new Set(['seq', 'newest', 'seed']);
@@ -21,7 +22,7 @@ const OWN = new Set(['seq', 'newest', 'seed']);
 /** An answer without what the two may differ in: times, keys, what is opaque. */
 export function comparable(value: unknown): unknown {
   if (value instanceof Date) return 'a time';
-  if (typeof value === 'string') return TIME.test(value) ? 'a time' : value;
+  if (typeof value === 'string') return value.replaceAll(TIME, 'a time');
   if (value instanceof Set) return comparable([...value].sort());
   if (value instanceof Map) return comparable([...value].sort());
   if (Array.isArray(value)) return value.map(comparable);

@@ -194,7 +194,8 @@ begin
       insert into reservations (id, purpose, name, path, resources, constraints, host_id, until)
       values (wanted ->> 'id', item -> 'reservation' ->> 'purpose', wanted ->> 'name',
               wanted ->> 'path', booking -> 'resources', wanted -> 'constraints', host.id,
-              (item -> 'reservation' ->> 'until')::timestamptz)
+              clock_timestamp() + (item -> 'reservation' ->> 'endsInMs')::double precision
+                * interval '1 millisecond')
       returning * into room;
     else
       update vms set host_id = host.id, attempts = attempts || (item -> 'attempt'),
@@ -364,7 +365,7 @@ $$;
 
 -- parties: an item each, or a list of items that are a set. An item is
 --   {kind, vm: {id, name, path, image, constraints, requestHash}, attempt, by?, violations?,
---    strategy?, reservation?: {purpose, until},
+--    strategy?, reservation?: {purpose, endsInMs},
 --    booking: {bookingId, hostId, path, resources, groups?, frees?: [{bookingId}]}}
 -- touched: the hosts on which something is booked or given back.
 -- Answers one row an item, in order: the outcome and, when recorded, the row of the VM or the

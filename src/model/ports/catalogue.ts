@@ -43,7 +43,8 @@ export interface RecordItem {
   /** For `reserve`. */
   readonly reservation: {
     readonly purpose: Reservation['purpose'];
-    readonly until: Date | null;
+    /** From its record on, by the catalogue's clock: those of replicas differ. */
+    readonly endsInMs: number | null;
   } | null;
   /** Fingerprint of the request, to recognise a repeat of it. Unused for `again`. */
   readonly requestHash: string;

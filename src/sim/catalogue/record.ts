@@ -192,6 +192,7 @@ const NOTHING: readonly never[] = Object.freeze([]);
 
 function reserve(tables: Tables, { spec, booking, reservation }: RecordItem): void {
   if (reservation === null) throw new Error('violates a check: a reservation has a purpose');
+  const now = tables.now();
   insertReservation(tables, {
     id: spec.id,
     seq: tables.draw('reservation'),
@@ -201,8 +202,8 @@ function reserve(tables: Tables, { spec, booking, reservation }: RecordItem): vo
     resources: kept(booking.resources),
     constraints: kept(spec.constraints),
     hostId: booking.hostId,
-    until: reservation.until?.getTime() ?? null,
-    createdAt: tables.now(),
+    until: reservation.endsInMs === null ? null : now + reservation.endsInMs,
+    createdAt: now,
   });
 }
 
