@@ -1,14 +1,7 @@
 /** What people make of orphans: VMs like any other, or nothing. */
 import { sql } from 'kysely';
-import { DomainError } from '../model/errors.js';
-import { RESERVATION_PREFIX } from '../model/reservation.js';
-import {
-  ASSIGNMENT_BELIEVED_MAX,
-  STRIKES,
-  wantedOfOrphan,
-  type Adoption,
-  type Orphan,
-} from '../model/stores/orphans.js';
+import { noSuchOrphan, recordedElsewhere, refuseUnadoptable } from '../model/orphan-refusals.js';
+import { STRIKES, wantedOfOrphan, type Adoption, type Orphan } from '../model/stores/orphans.js';
 import type { Vm } from '../model/vm.js';
 import type { Database } from './connection.js';
 import { jsonOf } from './json.js';
@@ -57,35 +50,6 @@ export async function adopt(
 }
 
 const ADOPTED = jsonOf({ code: 'adopted', detail: 'It ran on its host before it was recorded.' });
-
-function refuseUnadoptable(orphan: Orphan): void {
-  const { vmId, state, leaving, assignment } = orphan;
-  if (vmId.startsWith(RESERVATION_PREFIX)) {
-    throw new DomainError(
-      'id_conflict',
-      `Ids that begin with ${RESERVATION_PREFIX} are not for VMs.`,
-    );
-  }
-  if (leaving || state === 'failed' || assignment > ASSIGNMENT_BELIEVED_MAX) {
-    const detail = leaving
-      ? 'It was told to go.'
-      : state === 'failed'
-        ? 'It has failed on its host; destroy it instead.'
-        : 'Its assignment is beyond what a host can have been given; destroy it instead.';
-    throw new DomainError('state_conflict', detail, { extra: { state } });
-  }
-}
-
-const noSuchOrphan = (hostId: string, vmId: string): DomainError =>
-  new DomainError('not_found', `Host ${hostId} has no VM ${vmId} without a record.`);
-
-const recordedElsewhere = ({ vmId, recordedOn }: Orphan): DomainError =>
-  new DomainError(
-    'id_conflict',
-    recordedOn === null
-      ? `The id ${vmId} belongs to a VM that has no host; delete that one first.`
-      : `The id ${vmId} belongs to a VM on host ${recordedOn.name}.`,
-  );
 
 /** Only who really runs it counts: one that is recorded there by now stays. */
 export async function dismiss(tx: Database, hostId: string, vmId: string): Promise<Orphan | null> {

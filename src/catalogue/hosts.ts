@@ -9,7 +9,8 @@ import type { Database } from './connection.js';
 import { cursorOf, positionOf } from './cursor.js';
 import { answered, isDuplicate } from './failures.js';
 import { lockSaid, roomOf, UNSAID, withReport, type Room } from './host-room.js';
-import { admit, retiredHost } from './join-ticket.js';
+import { retiredHost } from '../model/join-refusals.js';
+import { admit } from './join-ticket.js';
 import { jsonOf } from './json.js';
 import { hostOf, type HostRow } from './rows.js';
 

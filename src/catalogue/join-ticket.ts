@@ -1,4 +1,5 @@
 /** Whether a machine may join under an id: nobody becomes a host that is another's. */
+import { anothersHost, retiredHost } from '../model/join-refusals.js';
 import { sql } from 'kysely';
 import { DomainError } from '../model/errors.js';
 import type { JoinRequest } from '../model/ports.js';
@@ -71,14 +72,5 @@ async function refuseAnothers(tx: Database, request: JoinRequest): Promise<void>
     known.credential === request.credential &&
     (known.token_hash === null || known.token_hash === request.tokenHash);
   if (isSame) return;
-  throw new DomainError(
-    'state_conflict',
-    `Host ${request.id} is known and proves itself with something else: it joins with its own token, or with an admin's.`,
-  );
+  throw anothersHost(request.id);
 }
-
-export const retiredHost = (id: string): DomainError =>
-  new DomainError(
-    'state_conflict',
-    `Host ${id} was retired. To bring the machine back, let it join as a new host, with an empty data folder.`,
-  );

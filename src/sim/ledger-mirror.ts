@@ -6,7 +6,8 @@ import type { HostFacts } from '../model/host.js';
 import type { DomainError } from '../model/errors.js';
 import type { Resources } from '../model/resources.js';
 import { HostTable } from '../placement/host-table.js';
-import type { FullReading, LedgerBooks, LogEntry, Sums } from './ledger-books.js';
+import type { LedgerBooks } from './ledger-books.js';
+import type { FullReading, LogEntry, Sums } from './ledger-shapes.js';
 import { rebuilding, unavailable, type Link } from './link.js';
 
 /** What a replica knows for certain of the ledger's progress, in both of its mirrors. */

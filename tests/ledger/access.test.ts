@@ -5,7 +5,7 @@ import { settingsSchema } from '../../src/bin/config-schema.js';
 import { createLedger } from '../../src/ledger/ledger.js';
 import type { RedisTarget } from '../../src/ledger/redis-target.js';
 import { systemClock } from '../../src/std/clock.js';
-import { hasOpenssl, makeCertificates, type Certificates } from '../support/certificates.js';
+import { makeCertificates, type Certificates } from '../support/certificates.js';
 import { freePort } from '../support/free-port.js';
 import { silentLog } from '../support/log.js';
 import { startRedis, type RedisServer } from '../support/redis.js';
@@ -31,9 +31,7 @@ async function expectToWork(ledger: TestLedger): Promise<void> {
   expect(await bookedBy(ledger)).toEqual({ a: {} });
 }
 
-const isPossible = await hasOpenssl();
-
-(isPossible ? describe : describe.skip)('TLS', () => {
+describe('TLS', () => {
   let redis: RedisServer;
   let files: Certificates;
   let url: string;

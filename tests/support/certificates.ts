@@ -17,12 +17,6 @@ export interface Certificates {
   remove(): Promise<void>;
 }
 
-export const hasOpenssl = (): Promise<boolean> =>
-  run('openssl', ['version']).then(
-    () => true,
-    () => false,
-  );
-
 export async function makeCertificates(): Promise<Certificates> {
   const folder = await mkdtemp(join(tmpdir(), 'berth-certificates-'));
   const at = (name: string) => join(folder, name);

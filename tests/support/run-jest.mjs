@@ -1,6 +1,6 @@
 /**
  * `npm test`: makes sure of what the tests stand on (packages, a build, real Redis and PostgreSQL
- * servers), runs jest with the given arguments, and ends with the line `tests: N passed, N failed`.
+ * servers, openssl), runs jest with the given arguments, and ends with the line `tests: N passed, N failed`.
  */
 import { spawnSync } from 'node:child_process';
 import {
@@ -42,10 +42,11 @@ function hasPostgres() {
   );
 }
 
-/** Packages of the servers that are not there. */
-const missingServers = () => [
+/** Packages of the programs that are not there; openssl makes the certificates of the TLS tests. */
+const missingPrograms = () => [
   ...(onPath('redis-server') || onPath('valkey-server') ? [] : ['redis-server']),
   ...(hasPostgres() ? [] : ['postgresql']),
+  ...(onPath('openssl') ? [] : ['openssl']),
 ];
 
 /**
@@ -70,8 +71,8 @@ $apt install --no-install-recommends "$@" || { $apt update; $apt install --no-in
 `;
 
 /** Installs what is missing, or ends the process with one line that says what to do. */
-function requireServers() {
-  const missing = missingServers();
+function requirePrograms() {
+  const missing = missingPrograms();
   if (missing.length === 0) return;
   const names = missing.join(' ');
   if (onPath('apt-get')) {
@@ -80,11 +81,11 @@ function requireServers() {
     const [command, ...args] = [...asRoot, 'sh', '-c', INSTALL, 'install', ...missing];
     // Everything that apt says belongs with the other messages, not with our result.
     spawnSync(command, args, { stdio: ['ignore', 2, 2] });
-    if (missingServers().length === 0) return;
+    if (missingPrograms().length === 0) return;
   }
   console.error(
-    `The tests need these servers: ${names}. Install them with` +
-      ` "sudo apt-get install ${names}" or "brew install redis postgresql@17", and try again.`,
+    `The tests need these programs: ${names}. Install them with` +
+      ` "sudo apt-get install ${names}" or "brew install redis postgresql@17 openssl", and try again.`,
   );
   finish({ passed: 0, failed: 1 }, 1);
 }
@@ -124,7 +125,7 @@ function finish({ passed, failed }, status) {
 }
 
 requireNode();
-requireServers();
+requirePrograms();
 // System tests start the built program.
 if (install() || buildIfOld()) finish({ passed: 0, failed: 1 }, 1);
 runJest(process.argv.slice(2));

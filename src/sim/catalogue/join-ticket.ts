@@ -1,4 +1,5 @@
 /** Whether a machine may join under an id, in the catalogue's double. */
+import { anothersHost, retiredHost } from '../../model/join-refusals.js';
 import { DomainError } from '../../model/errors.js';
 import type { JoinRequest } from '../../model/ports.js';
 import type { Tables } from './tables.js';
@@ -56,14 +57,5 @@ function refuseAnothers(tables: Tables, request: JoinRequest): void {
     known.credential === request.credential &&
     (known.tokenHash === null || known.tokenHash === request.tokenHash);
   if (isItself) return;
-  throw new DomainError(
-    'state_conflict',
-    `Host ${request.id} is known and proves itself with something else: it joins with its own token, or with an admin's.`,
-  );
+  throw anothersHost(request.id);
 }
-
-export const retiredHost = (id: string): DomainError =>
-  new DomainError(
-    'state_conflict',
-    `Host ${id} was retired. To bring the machine back, let it join as a new host, with an empty data folder.`,
-  );

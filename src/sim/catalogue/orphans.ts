@@ -1,8 +1,7 @@
 /** VMs that run without a record, in the catalogue's double, and what people make of them. */
 import type { AgentVm } from '../../model/agent-report.js';
-import { DomainError } from '../../model/errors.js';
 import type { ReportNumber } from '../../model/report-order.js';
-import { RESERVATION_PREFIX } from '../../model/reservation.js';
+import { noSuchOrphan, recordedElsewhere, refuseUnadoptable } from '../../model/orphan-refusals.js';
 import {
   ASSIGNMENT_BELIEVED_MAX,
   STRIKES,
@@ -158,34 +157,6 @@ function adopt(tables: Tables, { hostId, vmId, name, path, bookingId }: Adoption
   settleRoom(tables, hostId);
   return vmOf(tables, vm);
 }
-
-function refuseUnadoptable({ vmId, state, leaving, assignment }: Orphan): void {
-  if (vmId.startsWith(RESERVATION_PREFIX)) {
-    throw new DomainError(
-      'id_conflict',
-      `Ids that begin with ${RESERVATION_PREFIX} are not for VMs.`,
-    );
-  }
-  if (leaving || state === 'failed' || assignment > ASSIGNMENT_BELIEVED_MAX) {
-    const detail = leaving
-      ? 'It was told to go.'
-      : state === 'failed'
-        ? 'It has failed on its host; destroy it instead.'
-        : 'Its assignment is beyond what a host can have been given; destroy it instead.';
-    throw new DomainError('state_conflict', detail, { extra: { state } });
-  }
-}
-
-const noSuchOrphan = (hostId: string, vmId: string): DomainError =>
-  new DomainError('not_found', `Host ${hostId} has no VM ${vmId} without a record.`);
-
-const recordedElsewhere = ({ vmId, recordedOn }: Orphan): DomainError =>
-  new DomainError(
-    'id_conflict',
-    recordedOn === null
-      ? `The id ${vmId} belongs to a VM that has no host; delete that one first.`
-      : `The id ${vmId} belongs to a VM on host ${recordedOn.name}.`,
-  );
 
 /** Only who really runs it counts: one that is recorded there by now stays. */
 function dismiss(tables: Tables, hostId: string, vmId: string): Orphan | null {
