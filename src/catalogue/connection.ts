@@ -1,4 +1,5 @@
 /** One pool of connections, to a PostgreSQL server or to an embedded one; the rest cannot tell. */
+import { performance } from 'node:perf_hooks';
 import { setImmediate as othersTurn } from 'node:timers/promises';
 import {
   Kysely,
@@ -10,6 +11,7 @@ import {
 import pg from 'pg';
 import type { Log } from '../model/ports.js';
 import { isNoAnswer } from './failures.js';
+import { Lane, lanesOf, type LaneName } from './lanes.js';
 import { openPglite } from './pglite.js';
 
 export type DatabaseAddress = { readonly databaseUrl: string } | { readonly pgliteDir: string };
@@ -25,11 +27,21 @@ export interface ConnectionOptions {
 export type Database = Kysely<Record<string, never>>;
 
 export interface Connection {
-  readonly db: Database;
+  /** The same database, each with a share of the connections; see lanes.ts. */
+  readonly lanes: Readonly<Record<LaneName, Database>>;
   readonly close: () => Promise<void>;
 }
 
-const CONNECT_LIMIT_MS = 3_000;
+const CONNECT_LIMIT_MS = 1_500;
+
+/**
+ * Between two statements of a transaction. A process that stands still or is cut off keeps its row
+ * locks for so long, and callers of the other replicas wait for them 2 s at most.
+ */
+const SILENCE_MAX_MS = 1_500;
+
+/** An embedded database does one statement at a time, in this process: it is slow, but not away. */
+const EMBEDDED_WAIT_MS = 30_000;
 
 /** How much longer than the server we wait ourselves, so that its own answer comes first. */
 const ANSWER_GRACE_MS = 1_000;
@@ -60,7 +72,7 @@ export async function connect(
     connectionTimeoutMillis: CONNECT_LIMIT_MS,
     query_timeout: statementTimeoutMs + ANSWER_GRACE_MS,
     statement_timeout: statementTimeoutMs,
-    idle_in_transaction_session_timeout: statementTimeoutMs,
+    idle_in_transaction_session_timeout: Math.min(SILENCE_MAX_MS, statementTimeoutMs),
     keepAlive: true,
     application_name: 'berth',
     // record_bookings relies on it, whatever the server's default is.
@@ -76,7 +88,11 @@ interface Hooks {
   readonly after?: () => Promise<void>;
 }
 
-function joined(pool: pg.Pool, { log }: ConnectionOptions, { before, after }: Hooks): Connection {
+function joined(
+  pool: pg.Pool,
+  { log, poolMax }: ConnectionOptions,
+  { before, after }: Hooks,
+): Connection {
   // Errors without a listener would end the process, and the pool listens only while a connection is
   // idle: not between two statements, nor in the moment when it is handed out. A broken one is
   // replaced by the pool.
@@ -88,25 +104,49 @@ function joined(pool: pg.Pool, { log }: ConnectionOptions, { before, after }: Ho
   pool.on('error', (error) => {
     log.warn('an idle database connection broke', { error });
   });
-  const db = new Kysely<Record<string, never>>({
-    dialect: new PostgresDialect({ pool: droppingSilent(pool, before) }),
-  });
-  let closing: Promise<void> | null = null;
-  return {
-    db,
-    close: () => (closing ??= db.destroy().then(() => after?.())),
+  const settings = lanesOf(poolMax);
+  const throughLane = (name: LaneName): Database => {
+    const patience = before === undefined ? {} : { waitMaxMs: EMBEDDED_WAIT_MS };
+    const lane = new Lane({ ...settings[name], ...patience });
+    const dialect = new PostgresDialect({ pool: droppingSilent(pool, lane, before) });
+    return new Kysely<Record<string, never>>({ dialect });
   };
+  const lanes = {
+    requests: throughLane('requests'),
+    bookings: throughLane('bookings'),
+    loops: throughLane('loops'),
+  };
+  const close = async () => {
+    await Promise.all(Object.values(lanes).map((db) => db.destroy()));
+    await pool.end();
+    await after?.();
+  };
+  let closing: Promise<void> | null = null;
+  return { lanes, close: () => (closing ??= close()) };
 }
 
 /**
  * The pool, but a connection that did not answer is not used again: the statement is still under
  * way on it, and every later one would wait behind it.
  */
-function droppingSilent(pool: pg.Pool, before: Hooks['before']): PostgresPool {
+function droppingSilent(pool: pg.Pool, lane: Lane, before: Hooks['before']): PostgresPool {
+  const { answerMaxMs } = lane.settings;
   return {
-    end: () => pool.end(),
+    // Lanes share the pool; it is ended when all of them are.
+    end: () => Promise.resolve(),
     async connect() {
-      const client = await pool.connect();
+      const arrived = performance.now();
+      await lane.enter();
+      const client = await pool.connect().catch((error: unknown) => {
+        lane.leave();
+        throw error;
+      });
+      // Beside `query_timeout` of the pool; the driver takes the nearer one of this statement.
+      // Statements of one transaction share it.
+      const limit = () =>
+        answerMaxMs === null || before !== undefined
+          ? {}
+          : { query_timeout: Math.max(1, Math.ceil(arrived + answerMaxMs - performance.now())) };
       let silent = false;
       function query<R>(
         text: string,
@@ -115,7 +155,9 @@ function droppingSilent(pool: pg.Pool, before: Hooks['before']): PostgresPool {
       function query<R>(cursor: PostgresCursor<R>): PostgresCursor<R>;
       function query(text: unknown, parameters: readonly unknown[] = []): unknown {
         if (typeof text !== 'string') throw new Error('rows are not streamed here');
-        const asked = () => client.query(text, [...parameters]);
+        // Such as the rollback of a transaction whose statement is still under way there.
+        if (silent) return Promise.reject(new Error('connection terminated: it did not answer'));
+        const asked = () => client.query({ text, values: [...parameters], ...limit() });
         return (before === undefined ? asked() : before().then(asked)).catch((error: unknown) => {
           silent ||= isNoAnswer(error);
           throw error;
@@ -125,6 +167,7 @@ function droppingSilent(pool: pg.Pool, before: Hooks['before']): PostgresPool {
         query,
         release: () => {
           client.release(silent);
+          lane.leave();
         },
       };
     },

@@ -105,11 +105,15 @@ async function cancelDrain(tx: Database, hostId: string): ReturnType<DrainStore[
   await sql`select from hosts where id = ${hostId} for no key update`.execute(tx);
   const { rows } = await sql`select from drains where host_id = ${hostId} for update`.execute(tx);
   if (rows.length === 0) return null;
+  // What cannot be read of before leaves the host closed.
   await sql`
     update hosts set
-      mode = drains.before ->> 'mode', mode_reason = drains.before ->> 'reason',
-      mode_owner = drains.before ->> 'owner',
-      mode_until = (drains.before ->> 'until')::timestamptz, revision = revision + 1
+      mode = case when before ->> 'mode' in ('enabled', 'cordoned') then before ->> 'mode'
+        else 'cordoned' end,
+      mode_reason = before ->> 'reason', mode_owner = before ->> 'owner',
+      mode_until = case when before ->> 'until' ~ '^\\d{4}-\\d\\d-\\d\\dT'
+        then (before ->> 'until')::timestamptz end,
+      revision = revision + 1
     from drains
     where hosts.id = ${hostId} and drains.host_id = hosts.id and hosts.mode = 'draining'`.execute(
     tx,

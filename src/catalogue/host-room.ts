@@ -12,6 +12,7 @@ import {
   type HostOverrides,
   type HostSays,
 } from '../model/host.js';
+import type { HostState } from '../model/host-liveness.js';
 import type { CapacityPolicy } from '../model/inventory.js';
 import { settleTotals } from '../model/report-order.js';
 import type { Resources } from '../model/resources.js';
@@ -31,6 +32,10 @@ export interface SaidRow extends Said {
   readonly mode: HostMode;
   readonly bootId: string;
   readonly report: number;
+  readonly state: HostState;
+  readonly missedPolls: number;
+  /** When the look began whose poll was saved last; null where the clock has gone back since. */
+  readonly polledAt: Date | null;
 }
 
 /** A host of which nothing is known yet. */
@@ -47,7 +52,9 @@ export async function lockSaid(
   where: RawBuilder<unknown>,
 ): Promise<readonly SaidRow[]> {
   const { rows } = await sql<SaidRow>`
-    select id, address, mode, said, suspected, overrides, orphaned, boot_id as "bootId", report
+    select id, address, mode, said, suspected, overrides, orphaned, boot_id as "bootId", report,
+           state, missed_polls as "missedPolls",
+           case when polled_at <= clock_timestamp() then polled_at end as "polledAt"
     from hosts where ${where} order by id for no key update`.execute(tx);
   return rows;
 }

@@ -22,7 +22,7 @@ export const hostSettingsOf = (
     answered(async () => {
       const { rows } = await sql<{ id: string }>`
         update hosts set mode = 'enabled', mode_reason = null, mode_owner = null, mode_until = null,
-                         revision = revision + 1
+                         cordoned_by_automation = false, changes = '{}', revision = revision + 1
         where mode = 'cordoned' and mode_until <= clock_timestamp()
         returning id`.execute(db);
       return rows.length === 0
@@ -57,4 +57,5 @@ async function patchHost(
 
 const modeColumns = ({ mode, reason, owner, endsInMs }: NonNullable<HostPatch['mode']>) => sql`,
       mode = ${mode}, mode_reason = ${reason}, mode_owner = ${owner},
+      cordoned_by_automation = false, changes = '{}',
       mode_until = clock_timestamp() + ${endsInMs}::double precision * interval '1 millisecond'`;

@@ -79,10 +79,14 @@ export const hostsOf = (db: Database, policy: CapacityPolicy): Hosts => ({
   contacts: (hostId) =>
     answered(async () => {
       const { rows } = await sql<
-        AgentContact & Pick<Host, 'state' | 'missedPolls'> & { readonly askedAt: Date }
+        AgentContact &
+          Pick<Host, 'state' | 'missedPolls'> & {
+            readonly askedAt: Date;
+            readonly isFenced: boolean;
+          }
       >`
         select id as "hostId", address, ip, credential, state, missed_polls as "missedPolls",
-               clock_timestamp() as "askedAt"
+               fenced_at is not null as "isFenced", clock_timestamp() as "askedAt"
         from hosts
         where mode <> 'retired' and (${hostId ?? null}::text is null or id = ${hostId ?? null})
         order by seq`.execute(db);

@@ -119,6 +119,9 @@ async function note(
       select said.*, coalesce(vms.updated_at > ${heard}, false) as is_unsure
       from said left join vms on vms.id = said.id
       where vms.host_id is distinct from ${hostId}
+        -- Its host is told by the fence to have it no more.
+        and not exists (select from fenced_vms f where f.host_id = ${hostId}
+          and f.vm_id = said.id and f.assignment >= said.assignment)
     ), gone as (
       delete from orphans where host_id = ${hostId} and vm_id not in (select id from strangers)
     ), noted as (

@@ -13,8 +13,8 @@ import { reservationOf, type ReservationRow } from './reservations.js';
 import { vmOf, type VmRow } from './rows.js';
 
 const TRIES_MAX = 5;
-/** No new try begins later than this. */
-const DEADLINE_MS = 4_000;
+/** No new try begins later: a lost connection is worth one, a database that hangs is not. */
+const DEADLINE_MS = 1_000;
 /** Times the number of tries. */
 const PAUSE_MS = 50;
 
@@ -106,6 +106,7 @@ const parameterOf = (item: RecordItem) => ({
     image: item.spec.image,
     constraints: item.spec.constraints,
     requestHash: item.requestHash,
+    ...(item.spec.onHostLoss === 'keep' ? {} : { onHostLoss: item.spec.onHostLoss }),
   },
   booking: bookingParameterOf(item.booking),
   attempt: item.attempt,

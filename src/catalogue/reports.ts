@@ -25,9 +25,13 @@ export const reportsOf = (
   loseVms: (hostId) =>
     answered(async () => {
       const { rows } = await sql`
-        with lost as (
+        with down as materialized (
+          -- It may have answered somebody else meanwhile.
+          select id from hosts where id = ${hostId} and state = 'down' for share
+        ), lost as (
           select id from vms
-          where host_id = ${hostId} and state not in ('unknown', 'failed', 'deleted')
+          where host_id = (select id from down) and state not in ('unknown', 'failed', 'deleted')
+            and not is_held(null)
           order by id for no key update
         )
         update vms set
@@ -77,7 +81,8 @@ function judgedBy({ hostId, report, vms, reading, graceMs }: Heard): RawBuilder<
         said.reason as said_reason,
         said.id is null and has_run and desired_state <> 'deleted'
           and free.state not in ('placed', 'creating')
-          and updated_at <= ${heardOf(reading.askedAt, graceMs)} as is_absent,
+          and updated_at <= ${heardOf(reading.askedAt, graceMs)}
+          and not (select is_open from fleet_watch) as is_absent,
         coalesce(said.assignment > a.assignment
           and said.assignment <= ${ASSIGNMENT_BELIEVED_MAX}, false) as is_behind
       from free

@@ -96,6 +96,7 @@ async function close(tx: Database, hostId: string, reason: string | null): Promi
     where id = ${hostId}`.execute(tx);
   // Nobody asks its agent any more.
   await sql`delete from orphans where host_id = ${hostId}`.execute(tx);
+  await sql`delete from fenced_vms where host_id = ${hostId}`.execute(tx);
   await sql`
     update drains set state = 'done', ended_at = clock_timestamp()
     where host_id = ${hostId} and state = 'draining'`.execute(tx);

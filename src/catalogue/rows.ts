@@ -6,7 +6,8 @@ import type { HostState } from '../model/host-liveness.js';
 import type { Inventory } from '../model/inventory.js';
 import type { Resources } from '../model/resources.js';
 import type { StrategyName } from '../model/strategies.js';
-import type { Attempt, DesiredState, Reason, Vm, VmState } from '../model/vm.js';
+import type { Attempt, DesiredState, OnHostLoss, Reason, Vm, VmState } from '../model/vm.js';
+import { faultOfHost, faultOfVm, SET_ASIDE } from './sound.js';
 
 export interface HostRow {
   readonly id: string;
@@ -20,6 +21,9 @@ export interface HostRow {
   readonly mode_reason: string | null;
   readonly mode_owner: string | null;
   readonly mode_until: Date | null;
+  readonly fenced_at: Date | null;
+  readonly fence_reason: string | null;
+  readonly fenced_by: string | null;
   readonly overrides: HostOverrides;
   readonly used: Resources;
   readonly orphaned: Resources;
@@ -34,7 +38,27 @@ export interface HostRow {
   readonly created_at: Date;
 }
 
-export const hostOf = (row: HostRow): Host => ({
+/** One that cannot be worked with is shown as closed, with the reason, and offers nothing. */
+export function hostOf(row: HostRow): Host {
+  const fault = faultOfHost(row);
+  if (fault === null) return plainHost(row);
+  return {
+    ...plainHost({
+      ...row,
+      labels: {},
+      overrides: {},
+      used: {},
+      orphaned: {},
+      allocated: {},
+      inventory: {},
+    }),
+    mode: row.mode === 'enabled' ? 'cordoned' : row.mode,
+    modeReason: `set aside: ${fault}`,
+    modeOwner: 'berth',
+  };
+}
+
+const plainHost = (row: HostRow): Host => ({
   id: row.id,
   name: row.name,
   address: row.address,
@@ -45,6 +69,10 @@ export const hostOf = (row: HostRow): Host => ({
   modeReason: row.mode_reason,
   modeOwner: row.mode_owner,
   modeUntil: row.mode_until,
+  fence:
+    row.fenced_at === null
+      ? null
+      : { at: row.fenced_at, reason: row.fence_reason ?? '', by: row.fenced_by ?? '' },
   overrides: row.overrides,
   used: row.used,
   orphaned: row.orphaned,
@@ -79,6 +107,7 @@ export interface VmRow {
   readonly reason: Reason | null;
   readonly attempts: readonly StoredAttempt[];
   readonly has_run: boolean;
+  readonly on_host_loss: OnHostLoss;
   readonly violations: readonly GroupRule[];
   readonly strategy: StrategyName | null;
   readonly wait_until: Date | string | null;
@@ -88,7 +117,17 @@ export interface VmRow {
   readonly updated_at: Date | string;
 }
 
-export const vmOf = (row: VmRow): Vm => ({
+/** One that cannot be worked with is shown with the reason, and without what cannot be read. */
+export function vmOf(row: VmRow): Vm {
+  const detail = faultOfVm(row);
+  if (detail === null) return plainVm(row);
+  return {
+    ...plainVm({ ...row, resources: {}, constraints: {}, attempts: [], violations: [] }),
+    reason: { code: SET_ASIDE, detail },
+  };
+}
+
+const plainVm = (row: VmRow): Vm => ({
   id: row.id,
   name: row.name,
   path: row.path,
@@ -105,6 +144,7 @@ export const vmOf = (row: VmRow): Vm => ({
   reason: row.reason,
   attempts: row.attempts.map((attempt) => ({ ...attempt, at: new Date(attempt.at) })),
   hasRun: row.has_run,
+  onHostLoss: row.on_host_loss,
   violations: row.violations,
   strategy: row.strategy,
   waitUntil: row.wait_until === null ? null : new Date(row.wait_until),

@@ -1,5 +1,6 @@
 /** Tokens: made, listed, revoked, and looked up by the hash of their secret. Time is the database's. */
 import { sql, type RawBuilder } from 'kysely';
+import { PATH_PATTERN } from '../model/path.js';
 import type { TokenStore } from '../model/stores/tokens.js';
 import type { Token, TokenRole } from '../model/token.js';
 import { withActor } from './actor.js';
@@ -54,6 +55,8 @@ export const tokensOf = (db: Database): TokenStore => ({
       const [row] = rows;
       if (row === undefined) return null;
       const { id, name, role, path } = row;
+      // One that opens no place that there can be opens none.
+      if (path !== null && !PATH_PATTERN.test(path)) return null;
       return role === null ? { kind: 'host', id, name } : { kind: 'token', id, name, role, path };
     }),
 });

@@ -1,5 +1,5 @@
 /** Usage of the fleet: now, and as samples of five minutes that are summed up to hours. */
-import { sql } from 'kysely';
+import { sql, type RawBuilder } from 'kysely';
 import type { HostState } from '../model/host-liveness.js';
 import type { Page } from '../model/page.js';
 import type { FleetCounts, UsageHistoryQuery, UsageStore } from '../model/stores/usage.js';
@@ -23,6 +23,7 @@ import { cursorOf, positionOf } from './cursor.js';
 import { answered } from './failures.js';
 import { jsonOf } from './json.js';
 import type { HostRow } from './rows.js';
+import { faultOfHost } from './sound.js';
 
 /** Rows in one statement: of a large fleet, a sample has many. */
 const ROWS_AT_ONCE = 1_000;
@@ -57,19 +58,45 @@ export const usageStoreOf = (db: Database): UsageStore => ({
 
 type UsageRow = Pick<
   HostRow,
-  'id' | 'name' | 'zone' | 'state' | 'mode' | 'inventory' | 'orphaned' | 'allocated' | 'used'
+  | 'id'
+  | 'name'
+  | 'zone'
+  | 'state'
+  | 'mode'
+  | 'labels'
+  | 'overrides'
+  | 'inventory'
+  | 'orphaned'
+  | 'allocated'
+  | 'used'
 >;
 
+/** Hosts that are set aside have no amounts that could be added up. */
 async function usageOfHosts(db: Database): Promise<readonly HostUsage[]> {
   const { rows } = await sql<UsageRow>`
-    select id, name, zone, state, mode, inventory, orphaned, allocated, used
+    select id, name, zone, state, mode, labels, overrides, inventory, orphaned, allocated, used
     from hosts where mode <> 'retired' order by seq`.execute(db);
-  return rows.map(({ id, name, zone, state, mode, ...row }) => ({
-    host: { id, name },
-    ...{ zone, state, mode },
-    resources: usageOf(row),
-  }));
+  return rows
+    .filter((row) => faultOfHost(row) === null)
+    .map(({ id, name, zone, state, mode, ...row }) => ({
+      host: { id, name },
+      ...{ zone, state, mode },
+      resources: usageOf(row),
+    }));
 }
+
+/** Keys and values of a column; none where it is no object, so that one row does not stop all. */
+const fieldsOf = (column: string): RawBuilder<unknown> =>
+  sql`jsonb_each(case when jsonb_typeof(${sql.ref(column)}) = 'object'
+    then ${sql.ref(column)} else '{}' end)`;
+
+/** An amount in a value; null where it is none. */
+const amountIn = (value: RawBuilder<unknown>): RawBuilder<unknown> =>
+  sql`case when jsonb_typeof(${value}) = 'number' then (${value})::double precision end`;
+
+const amountOf = (key: string): RawBuilder<unknown> => amountIn(sql`(value -> ${key}::text)`);
+
+const plainAmount = amountIn(sql`value`);
 
 async function fleetCounts(db: Database): Promise<FleetCounts> {
   const { rows: hosts } = await sql<{ state: HostState; count: number }>`
@@ -79,13 +106,13 @@ async function fleetCounts(db: Database): Promise<FleetCounts> {
     select resource, kind, sum(amount)::double precision as amount
     from hosts, lateral (
       select key as resource, 'capacity' as kind,
-        (value ->> 'total')::double precision * (value ->> 'overcommit')::double precision as amount
-      from jsonb_each(inventory)
-      union all select key, 'limit', value::double precision from jsonb_each_text(limits)
-      union all select key, 'booked', value::double precision from jsonb_each_text(allocated)
-      union all select key, 'used', value::double precision from jsonb_each_text(used)
+        ${amountOf('total')} * ${amountOf('overcommit')} as amount
+      from ${fieldsOf('inventory')}
+      union all select key, 'limit', ${plainAmount} from ${fieldsOf('limits')}
+      union all select key, 'booked', ${plainAmount} from ${fieldsOf('allocated')}
+      union all select key, 'used', ${plainAmount} from ${fieldsOf('used')}
     ) as amounts
-    where mode <> 'retired'
+    where mode <> 'retired' and amount is not null
     group by resource, kind order by resource, kind`.execute(db);
   return { hosts, amounts };
 }
@@ -147,13 +174,13 @@ async function rollUpHour(db: Database, hour: Date): Promise<void> {
   await sql`
     with classes as (
       select scope, id, key as resource,
-        avg((value ->> 'capacity')::double precision) as capacity,
-        avg((value ->> 'limit')::double precision) as "limit",
-        avg((value ->> 'booked')::double precision) as booked,
-        avg((value ->> 'used')::double precision) as used,
-        max((value ->> 'booked')::double precision) as booked_max,
-        max((value ->> 'used')::double precision) as used_max
-      from usage_samples, jsonb_each(resources)
+        avg(${amountOf('capacity')}) as capacity,
+        avg(${amountOf('limit')}) as "limit",
+        avg(${amountOf('booked')}) as booked,
+        avg(${amountOf('used')}) as used,
+        max(${amountOf('booked')}) as booked_max,
+        max(${amountOf('used')}) as used_max
+      from usage_samples, ${fieldsOf('resources')}
       where step = '5m' and at >= ${hour} and at < ${end}
       group by scope, id, key
     ), sums as (
@@ -170,11 +197,11 @@ async function rollUpHour(db: Database, hour: Date): Promise<void> {
     on conflict do nothing`.execute(db);
 }
 
+type StoredClass = Omit<SampledClass, 'bookedMax' | 'usedMax'> & Partial<SampledClass>;
+
 interface StoredSample {
   readonly at: Date;
-  readonly resources: Readonly<
-    Record<string, Omit<SampledClass, 'bookedMax' | 'usedMax'> & Partial<SampledClass>>
-  >;
+  readonly resources: Readonly<Record<string, StoredClass>> | null;
 }
 
 async function history(
@@ -195,13 +222,18 @@ async function history(
   };
 }
 
-/** The only value of five minutes is its own maximum. */
+/** The only value of five minutes is its own maximum. What cannot be read is left out. */
 const sampleOf = ({ at, resources }: StoredSample): UsageSample => ({
   at,
   resources: Object.fromEntries(
-    Object.entries(resources).map(([resource, amounts]) => [
-      resource,
-      { bookedMax: amounts.booked, usedMax: amounts.used, ...amounts },
-    ]),
+    Object.entries(resources ?? {})
+      .filter(([, amounts]) => isSampled(amounts))
+      .map(([resource, amounts]) => [
+        resource,
+        { bookedMax: amounts.booked, usedMax: amounts.used, ...amounts },
+      ]),
   ),
 });
+
+const isSampled = (amounts: StoredClass | null): boolean =>
+  [amounts?.capacity, amounts?.limit, amounts?.booked].every((one) => typeof one === 'number');

@@ -8,6 +8,7 @@ import type { CarryingHost, CatalogueBooks, VerifyStore } from '../model/stores/
 import { agreementIn, allocationsIn } from './agreement.js';
 import type { Database } from './connection.js';
 import { answered } from './failures.js';
+import { areAmounts, faultOfHost, faultOfVm as faultOfVmRow } from './sound.js';
 import { GROUP_FAULTS, repairsOf } from './verify-repair.js';
 
 /** How long a reservation may outlive its time: the loop that ends it may be a little late. */
@@ -21,8 +22,9 @@ export const verifyOf = (db: Database): VerifyStore => ({
 
 async function inspect(tx: Database): Promise<CatalogueBooks> {
   const agreement = await agreementIn(tx);
-  const { rows: hosts } = await sql<CarryingHost>`
+  const { rows } = await sql<CarryingHost>`
     select id, name, state, mode, allocated from hosts order by seq`.execute(tx);
+  const hosts = rows.map((row) => (areAmounts(row.allocated) ? row : { ...row, allocated: {} }));
   const allocations = await allocationsIn(tx);
   const { rows: pending } = await sql<{ booking_id: string }>`
     select booking_id from pending_releases`.execute(tx);
@@ -31,9 +33,47 @@ async function inspect(tx: Database): Promise<CatalogueBooks> {
     ...(await faultsOfReservations(tx)),
     ...(await faultsOfGroups(tx)),
     ...(await faultsOfSequence(tx)),
+    ...(await faultsOfHostRows(tx)),
+    ...(await faultsOfVmRows(tx)),
   ];
   const pendingReleases = new Set(pending.map((row) => row.booking_id));
   return { agreement, hosts, allocations, pendingReleases, faults };
+}
+
+interface NamedRow {
+  readonly id: string;
+  readonly name: string;
+}
+
+function setAside(kind: 'host' | 'vm', { id, name }: NamedRow, fault: string | null) {
+  const subject = { kind, id, name };
+  return fault === null ? [] : [{ code: 'row_set_aside' as const, subject, detail: fault }];
+}
+
+async function faultsOfHostRows(tx: Database): Promise<readonly VerifyFinding[]> {
+  const { rows } = await sql<NamedRow & Parameters<typeof faultOfHost>[0]>`
+    select id, name, labels, overrides, used, orphaned, allocated, inventory
+    from hosts where mode <> 'retired' order by seq`.execute(tx);
+  return rows.flatMap((row) => setAside('host', row, faultOfHost(row)));
+}
+
+/** VMs that are looked at in one go: there are many, and each has much to say. */
+const VMS_AT_ONCE = 5_000;
+
+async function faultsOfVmRows(tx: Database): Promise<readonly VerifyFinding[]> {
+  const findings: VerifyFinding[] = [];
+  for (let after = 0; ;) {
+    const { rows } = await sql<
+      NamedRow & { readonly seq: number } & Parameters<typeof faultOfVmRow>[0]
+    >`
+      select id, name, seq, resources, constraints, path, attempts, violations, reason
+      from vms where state <> 'deleted' and seq > ${after}
+      order by seq limit ${VMS_AT_ONCE}`.execute(tx);
+    findings.push(...rows.flatMap((row) => setAside('vm', row, faultOfVmRow(row))));
+    const last = rows.at(-1);
+    if (rows.length < VMS_AT_ONCE || last === undefined) return findings;
+    after = last.seq;
+  }
 }
 
 interface VmRow {

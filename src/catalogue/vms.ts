@@ -113,6 +113,7 @@ interface HostContactRow {
   readonly address: string | null;
   readonly credential: string | null;
   readonly ip: string | null;
+  readonly boot_id: string | null;
   /** What the operator says of that host. */
   readonly overrides: HostOverrides | null;
 }
@@ -125,7 +126,7 @@ export async function selectVms(
 ): Promise<readonly (VmRow & HostContactRow)[]> {
   const { rows } = await sql<VmRow & HostContactRow>`
     select vms.*, hosts.name as host_name, hosts.address, hosts.credential, hosts.ip,
-           hosts.overrides,
+           hosts.boot_id, hosts.overrides,
            a.booking_id, a.assignment
     from vms
     left join hosts on hosts.id = vms.host_id

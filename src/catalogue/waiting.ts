@@ -3,11 +3,13 @@ import { sql } from 'kysely';
 import type { Constraints } from '../model/constraints.js';
 import type { Resources } from '../model/resources.js';
 import type { StrategyName } from '../model/strategies.js';
+import type { OnHostLoss } from '../model/vm.js';
 import type { Arrival, WaitingLine, WaitingStore } from '../model/stores/waiting.js';
 import { withActor } from './actor.js';
 import type { Database } from './connection.js';
 import { answered } from './failures.js';
 import { jsonOf } from './json.js';
+import { faultOfSpec } from './sound.js';
 import { vmOf } from './rows.js';
 import { selectVms } from './vms.js';
 
@@ -26,11 +28,15 @@ export const waitingOf = (db: Database): WaitingStore => ({
   waitingVms: (after, limit) =>
     answered(async () => {
       const { rows } = await sql<WaitingRow>`
-        select seq, id, name, path, resources, image, constraints, strategy from vms
+        select seq, id, name, path, resources, image, constraints, strategy,
+          on_host_loss as "onHostLoss" from vms
         where state = 'waiting' and desired_state <> 'deleted' and seq > ${after}
           and wait_until > clock_timestamp()
         order by seq limit ${limit}`.execute(db);
-      return rows.map(({ seq, strategy, ...spec }) => ({ seq, spec, strategy }));
+      // What cannot be read waits until its deadline, and keeps nobody from being placed.
+      return rows
+        .filter((row) => faultOfSpec(row) === null)
+        .map(({ seq, strategy, ...spec }) => ({ seq, spec, strategy }));
     }),
 
   expireWaiting: (limit) =>
@@ -65,6 +71,7 @@ interface WaitingRow {
   readonly image: string | null;
   readonly constraints: Constraints;
   readonly strategy: StrategyName | null;
+  readonly onHostLoss: OnHostLoss;
 }
 
 async function enqueue(
@@ -73,10 +80,11 @@ async function enqueue(
 ): ReturnType<WaitingStore['enqueueVm']> {
   await sql`
     insert into vms (id, name, path, resources, image, constraints, request_hash, strategy,
-                     desired_state, state, wait_until)
+                     desired_state, state, wait_until, on_host_loss)
     values (${spec.id}, ${spec.name}, ${spec.path}, ${jsonOf(spec.resources)}::jsonb,
             ${spec.image}, ${jsonOf(spec.constraints)}::jsonb, ${requestHash}, ${strategy},
-            'running', 'waiting', clock_timestamp() + ${waitMs} * interval '1 millisecond')
+            'running', 'waiting', clock_timestamp() + ${waitMs} * interval '1 millisecond',
+            ${spec.onHostLoss})
     on conflict (id) do nothing`.execute(tx);
   const [row] = await selectVms(tx, sql`vms.id = ${spec.id}`);
   if (row === undefined) throw new Error(`the VM ${spec.id} went while it was looked at`);

@@ -5,25 +5,34 @@ import type { Vm } from '../model/vm.js';
 import type { Database } from './connection.js';
 import { answered } from './failures.js';
 import { jsonOf, jsonOrNull } from './json.js';
-import { vmOf } from './rows.js';
+import { vmOf, type VmRow } from './rows.js';
+import { faultOfVm, type OnSetAside } from './sound.js';
 import { selectVms } from './vms.js';
 
 type Work = Pick<Catalogue, 'takeWork' | 'saveProgress' | 'releaseVm'>;
 
-export const workOf = (db: Database): Work => ({
+/** How long a VM that cannot be worked with is left alone: somebody may mend it. */
+const SET_ASIDE_MS = 10 * 60_000;
+
+export const workOf = (db: Database, onSetAside: OnSetAside): Work => ({
   takeWork: (lease, limit, leaseMs, busy = []) =>
-    answered(() => takeWork(db, lease, limit, leaseMs, busy)),
+    answered(() => takeWork(db, { lease, limit, leaseMs, busy, onSetAside })),
   saveProgress: (found) => answered(() => saveProgress(db, found)),
   releaseVm: (lease, vmId, result) =>
     answered(() => db.transaction().execute((tx) => releaseVm(tx, lease, vmId, result))),
 });
 
+interface Taking {
+  readonly lease: string;
+  readonly limit: number;
+  readonly leaseMs: number;
+  readonly busy: readonly string[];
+  readonly onSetAside: OnSetAside;
+}
+
 async function takeWork(
   db: Database,
-  lease: string,
-  limit: number,
-  leaseMs: number,
-  busy: readonly string[],
+  { lease, limit, leaseMs, busy, onSetAside }: Taking,
 ): Promise<readonly WorkItem[]> {
   const { rows: taken } = await sql<{ id: string; tries: number }>`
     with due as (
@@ -44,7 +53,8 @@ async function takeWork(
   // Asked separately: the statement above may have taken a VM that was placed after it had begun,
   // and then it would not see the VM's booking.
   const tries = new Map(taken.map((row) => [row.id, row.tries]));
-  const rows = await selectVms(db, sql`vms.id = any(${[...tries.keys()]})`);
+  const all = await selectVms(db, sql`vms.id = any(${[...tries.keys()]})`);
+  const rows = await withoutUnsound(db, lease, all, onSetAside);
   return rows.map((row) => ({
     lease,
     vm: vmOf(row),
@@ -56,10 +66,29 @@ async function takeWork(
             address: row.address,
             ip: row.ip,
             credential: row.credential,
+            ...(row.boot_id === null ? {} : { bootId: row.boot_id }),
           },
     overrides: row.overrides ?? {},
     tries: tries.get(row.id) ?? 0,
   }));
+}
+
+/** A removal needs nothing of what may be wrong with a row. */
+async function withoutUnsound<Row extends VmRow>(
+  db: Database,
+  lease: string,
+  rows: readonly Row[],
+  onSetAside: OnSetAside,
+): Promise<readonly Row[]> {
+  const unsound = rows.filter((row) => row.desired_state !== 'deleted' && faultOfVm(row) !== null);
+  if (unsound.length === 0) return rows;
+  for (const row of unsound) onSetAside('vm', row.id, faultOfVm(row) ?? '');
+  await sql`
+    update vms set
+      due_at = clock_timestamp() + ${SET_ASIDE_MS} * interval '1 millisecond',
+      lease_owner = null, lease_until = null, leased_for = null
+    where id = any(${unsound.map(({ id }) => id)}) and lease_owner = ${lease}`.execute(db);
+  return rows.filter((row) => !unsound.includes(row));
 }
 
 /** What was wanted may have changed while the step was under way: then it is looked at again at once. */

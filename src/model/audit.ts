@@ -8,13 +8,18 @@ export const AUDIT_ACTIONS = [
   'vm.stop',
   'host.join',
   'host.patch',
+  'host.cordon',
   'host.drain',
+  'host.fence',
+  'host.unfence',
   'host.retire',
   'reservation.create',
   'reservation.delete',
   'token.create',
   'token.revoke',
   'ledger.rebuild',
+  'breaker.open',
+  'breaker.close',
   'orphan.adopt',
   'orphan.destroy',
   'books.repair',
@@ -25,7 +30,7 @@ export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 export type Facts = Readonly<Record<string, unknown>>;
 
 export interface AuditSubject {
-  /** vm, host, reservation, token, orphan, ledger. */
+  /** vm, host, reservation, token, orphan, ledger, fleet. */
   readonly kind: string;
   readonly id: string;
   /** Where it lies, for what has a path. */

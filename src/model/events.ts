@@ -10,6 +10,8 @@ export const EVENT_KINDS = [
   'host.retired',
   'reservation.created',
   'reservation.ended',
+  'fleet.breaker_opened',
+  'fleet.breaker_closed',
 ] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
 

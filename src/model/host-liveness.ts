@@ -20,9 +20,18 @@ export interface Liveness {
   readonly missedPolls: number;
 }
 
-/** State after one poll. One good answer always makes a host `up`. */
-export function afterPoll(before: Liveness, outcome: PollOutcome): Liveness {
+/**
+ * State after one poll. One good answer always makes a host `up`.
+ * @param held a miss may be our own fault: it makes no host more than `suspect`, and does not count
+ *   further; see fleet-breaker.ts
+ */
+export function afterPoll(before: Liveness, outcome: PollOutcome, held = false): Liveness {
   if (outcome === 'answered') return { state: 'up', missedPolls: 0 };
+  if (held) {
+    return before.state === 'up'
+      ? { state: 'suspect', missedPolls: 1 }
+      : { state: before.state, missedPolls: before.missedPolls };
+  }
   const missedPolls = before.missedPolls + 1;
   if (missedPolls >= MISSED_POLLS_MAX || before.state === 'down') {
     return { state: 'down', missedPolls };

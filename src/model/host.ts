@@ -43,6 +43,14 @@ export interface HostSays {
   readonly totals: MeasuredTotals;
 }
 
+/** An operator's word that a host is off; holds until it has come back and was told what it lost. */
+export interface Fence {
+  readonly at: Date;
+  readonly reason: string;
+  /** Name of who said so. */
+  readonly by: string;
+}
+
 export interface Host {
   readonly id: string;
   readonly name: string;
@@ -58,6 +66,8 @@ export interface Host {
   readonly modeOwner: string | null;
   /** When a cordon ends by itself; null when it does not. */
   readonly modeUntil: Date | null;
+  /** While it is fenced it does not become `up`, and so takes no VMs; null: it is not. */
+  readonly fence: Fence | null;
   /** What the operator says of this host, over what the agent and the configuration say. */
   readonly overrides: HostOverrides;
   /** Polls missed in a row. */

@@ -35,6 +35,7 @@ export const FINDING_REPAIRS = {
   booking_unrecorded: 'release',
   vm_absent: null,
   vm_orphan: null,
+  row_set_aside: null,
 } as const satisfies Record<string, Repair | null>;
 
 export type FindingCode = keyof typeof FINDING_REPAIRS;

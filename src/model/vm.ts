@@ -28,8 +28,19 @@ export interface Reason {
   readonly detail: string;
 }
 
-/** `moved`: it was taken away from a host that is being drained. */
-export const ATTEMPT_OUTCOMES = ['placed', 'refused', 'failed', 'moved'] as const;
+/**
+ * What becomes of a VM when an operator says that its host is off.
+ * - `keep`: it waits for its host, where its disk is.
+ * - `restart`: it is made anew from its image elsewhere; what was on its disk is given up.
+ */
+export const ON_HOST_LOSS = ['keep', 'restart'] as const;
+export type OnHostLoss = (typeof ON_HOST_LOSS)[number];
+
+/**
+ * `moved`: it was taken away from a host that is being drained. `fenced`: an operator said that its
+ * host is off, and it is made anew elsewhere.
+ */
+export const ATTEMPT_OUTCOMES = ['placed', 'refused', 'failed', 'moved', 'fenced'] as const;
 export type AttemptOutcome = (typeof ATTEMPT_OUTCOMES)[number];
 
 /** One try to place a VM on a host, or the end of its time there. */
@@ -48,6 +59,7 @@ export interface VmSpec {
   readonly resources: Resources;
   readonly image: string | null;
   readonly constraints: Constraints;
+  readonly onHostLoss: OnHostLoss;
 }
 
 /** The booking under which a VM runs on a host, or under which a reservation holds room there. */

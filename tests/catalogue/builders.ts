@@ -17,7 +17,7 @@ import type {
   WorkItem,
 } from '../../src/model/ports.js';
 import { addResources, withoutZeros, type Resources } from '../../src/model/resources.js';
-import type { Vm } from '../../src/model/vm.js';
+import type { OnHostLoss, Vm } from '../../src/model/vm.js';
 
 let counter = 0;
 
@@ -116,13 +116,22 @@ export function itemFor(
     readonly groups?: RecordItem['booking']['groups'];
     readonly frees?: readonly LedgerBooking[];
     readonly set?: string;
+    readonly onHostLoss?: OnHostLoss;
   } = {},
 ): RecordItem {
-  const { kind = 'create', path = 'root', resources = ONE } = changes;
+  const { kind = 'create', path = 'root', resources = ONE, onHostLoss = 'keep' } = changes;
   const { vmId = fresh(kind === 'reserve' ? 'rsv' : 'vm'), groups = [], frees = [] } = changes;
   return {
     kind,
-    spec: { id: vmId, name: `${vmId}-name`, path, resources, image: null, constraints: {} },
+    spec: {
+      id: vmId,
+      name: `${vmId}-name`,
+      path,
+      resources,
+      image: null,
+      constraints: {},
+      onHostLoss,
+    },
     requestHash: `hash of ${vmId}`,
     booking: {
       bookingId: fresh('booking'),

@@ -3,7 +3,9 @@ import { afterAll, beforeAll, describe } from '@jest/globals';
 import type { Catalogue } from '../../src/model/ports.js';
 import { describeDrains } from './drains-contract.js';
 import { describeEvents } from './events-contract.js';
+import { describeFences } from './fences-contract.js';
 import { describeHostSettings } from './host-settings-contract.js';
+import { describeFleetWatch } from './fleet-watch-contract.js';
 import { describeHosts } from './hosts-contract.js';
 import { describeIdempotency } from './idempotency-contract.js';
 import { describeLeases } from './leases-contract.js';
@@ -45,6 +47,7 @@ export function describeCatalogue(
     describeRecordRules(subject);
     describeReservations(subject);
     describeDrains(subject);
+    describeFences(subject);
     describeWork(subject);
     describeReports(subject);
     describeOrphans(subject);
@@ -59,5 +62,7 @@ export function describeCatalogue(
     describeEvents(subject);
     describeWaiting(subject);
     describeIdempotency(subject);
+    // The last: it empties the fleet.
+    describeFleetWatch(subject);
   });
 }

@@ -159,6 +159,7 @@ export function describeHosts(subject: Subject): void {
         credential: `credential of ${host.id}`,
         state: 'up',
         missedPolls: 0,
+        isFenced: false,
         askedAt: expect.any(Date),
       };
       expect(await subject().contacts()).toContainEqual(contact);

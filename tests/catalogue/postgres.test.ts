@@ -2,8 +2,10 @@
 import { TESTER } from '../support/callers.js';
 import { modePatch } from '../support/hosts.js';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { sql } from 'kysely';
 import pg from 'pg';
 import { openCatalogue } from '../../src/catalogue/catalogue.js';
+import { connect } from '../../src/catalogue/connection.js';
 import type { Catalogue } from '../../src/model/ports.js';
 import { silentLog } from '../support/log.js';
 import { freshDatabase } from '../support/postgres.js';
@@ -200,6 +202,34 @@ describe('the catalogue on PostgreSQL', () => {
       mode: 'cordoned',
     });
     await hasty.close();
+  }, 30_000);
+
+  it('waits for a replica that stands still in a transaction, and then goes on without it', async () => {
+    const { lanes, close } = await connect(
+      { databaseUrl: url },
+      { log: silentLog, poolMax: 4, statementTimeoutMs: 5_000 },
+    );
+    const host = await upHost(catalogue);
+    let wake: () => void = () => undefined;
+    const awake = new Promise<void>((resolve) => (wake = resolve));
+    let asleep: () => void = () => undefined;
+    const sleeping = new Promise<void>((resolve) => (asleep = resolve));
+    const stale = lanes.loops
+      .transaction()
+      .execute(async (tx) => {
+        await sql`select from hosts where id = ${host.id} for update`.execute(tx);
+        asleep();
+        await awake;
+        await sql`update hosts set mode = 'enabled' where id = ${host.id}`.execute(tx);
+      })
+      .catch((error: unknown) => error);
+    await sleeping;
+    const cordoned = await catalogue.patchHost(host.id, modePatch('cordoned'), TESTER);
+    expect(cordoned).toMatchObject({ mode: 'cordoned' });
+    wake();
+    expect(await stale).toBeInstanceOf(Error);
+    expect(await hostNow(catalogue, host.id)).toMatchObject({ mode: 'cordoned' });
+    await close();
   }, 30_000);
 
   it('says so when there is no database', async () => {

@@ -4,7 +4,16 @@ import type { AgentVm } from '../../src/model/agent-report.js';
 import { AGENT_VM_STATES } from '../../src/model/agent-report.js';
 import { DESIRED_STATES, type Reason, type Vm, type VmState } from '../../src/model/vm.js';
 import { nextStep } from '../../src/model/vm-lifecycle.js';
-import { itemFor, placedVm, recordAll, take, takeAll, upHost, saveOne } from './builders.js';
+import {
+  itemFor,
+  missedPoll,
+  placedVm,
+  recordAll,
+  take,
+  takeAll,
+  upHost,
+  saveOne,
+} from './builders.js';
 import type { Subject } from './catalogue-contract.js';
 import { saysOf, tell } from './reporting.js';
 
@@ -159,6 +168,9 @@ export function describeReports(subject: Subject): void {
       const elsewhere = await placedVm(subject(), await upHost(subject()));
       await take(subject(), 'me', one.id);
       await subject().releaseVm('me', one.id, { state: 'failed', reason: null });
+      // It has answered somebody else meanwhile.
+      expect(await subject().loseVms(host.id)).toBe(0);
+      await subject().saveHostPolls([missedPoll(host.id, 'down', 3)]);
       expect(await subject().loseVms(host.id)).toBe(1);
       expect(await subject().loseVms(host.id)).toBe(0);
       expect(await subject().vm(two.id)).toMatchObject({

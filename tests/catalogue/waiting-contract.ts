@@ -28,6 +28,7 @@ export function describeWaiting(subject: Subject): void {
         resources: ONE,
         image: 'debian-12',
         constraints: { zone: 'a' },
+        onHostLoss: 'restart',
       },
       requestHash: `hash of ${id}`,
       strategy: null,

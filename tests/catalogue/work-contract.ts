@@ -36,7 +36,10 @@ export function describeWork(subject: Subject): void {
       expect(await take(subject(), 'me', vm.id)).toEqual({
         lease: 'me',
         vm,
-        contact: { hostId: host.id, address, ip: null, credential: `credential of ${host.id}` },
+        contact: {
+          ...{ hostId: host.id, address, ip: null, credential: `credential of ${host.id}` },
+          bootId: 'boot-1',
+        },
         overrides: {},
         tries: 0,
       });

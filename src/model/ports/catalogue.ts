@@ -9,6 +9,8 @@ import type { GroupRule } from '../groups.js';
 import type { Actor } from '../actor.js';
 import type { Page } from '../page.js';
 import type { DrainStore } from '../stores/drains.js';
+import type { FenceStore } from '../stores/fences.js';
+import type { FleetWatchStore } from '../stores/fleet-watch.js';
 import type { OrphanStore, ReportReading } from '../stores/orphans.js';
 import type { TokenStore } from '../stores/tokens.js';
 import type { JoinTicket } from '../token.js';
@@ -79,6 +81,11 @@ export interface AgentContact {
   /** What the name in the address stood for when the agent joined; calls go nowhere else. */
   readonly ip: string | null;
   readonly credential: string;
+  /**
+   * The start of the machine that orders are for: an agent refuses them after another one, for what
+   * they are about may have been given to another host meanwhile. Absent: for any.
+   */
+  readonly bootId?: string;
 }
 
 /** What ledger and catalogue have agreed on. */
@@ -154,6 +161,8 @@ export interface HostPoll {
   readonly address: string;
   readonly state: HostState;
   readonly missedPolls: number;
+  /** From `contacts`: once a later poll is saved, this one says nothing. Absent: it is not compared. */
+  readonly askedAt?: Date;
   /** null when the host did not answer. */
   readonly status: HostReport | null;
 }
@@ -180,6 +189,8 @@ export type { Page };
 export interface Catalogue
   extends
     DrainStore,
+    FenceStore,
+    FleetWatchStore,
     IdempotencyStore,
     ReservationStore,
     WaitingStore,
@@ -284,12 +295,14 @@ export interface Catalogue
     readonly (AgentContact & {
       readonly state: HostState;
       readonly missedPolls: number;
+      /** Whether it is to be told what a fence took from it before it counts as up. */
+      readonly isFenced: boolean;
       /** Time of the catalogue's clock: what these are asked from now on is later. */
       readonly askedAt: Date;
     })[]
   >;
   /**
-   * Saves polls. What a host says under an older number than the last one is not taken over.
+   * Saves polls. A fenced host that answers is `joining` until its fence is lifted. What a host says under an older number than the last one is not taken over.
    * @returns the hosts about which placement must hear
    */
   saveHostPolls(polls: readonly HostPoll[]): Promise<readonly Host[]>;
@@ -305,7 +318,7 @@ export interface Catalogue
     vms: readonly AgentVm[],
     reading?: ReportReading,
   ): Promise<number>;
-  /** The VMs of a host that is down become `unknown`. @returns how many */
+  /** The VMs of a host become `unknown`, if it is `down`. @returns how many */
   loseVms(hostId: string): Promise<number>;
 
   // Which replica does what.

@@ -1,12 +1,15 @@
 /** What `control` needs of its process: time, log, metrics, places at which a test may stop it. */
 
+/** What cuts a sleep short: as much of an AbortSignal as a sleep needs. */
+export type Alarm = Pick<AbortSignal, 'aborted' | 'addEventListener' | 'removeEventListener'>;
+
 export interface Clock {
   /** Milliseconds since 1970, for what people read. */
   now(): number;
   /** Milliseconds from a monotonic clock, for every duration. */
   monotonic(): number;
-  /** Resolves after `ms`, or at once when the signal aborts; never rejects. */
-  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Resolves after `ms`, or at once when the alarm goes off; never rejects. */
+  sleep(ms: number, alarm?: Alarm): Promise<void>;
 }
 
 export type LogFields = Readonly<Record<string, unknown>>;
