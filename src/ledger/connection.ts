@@ -4,6 +4,7 @@
  */
 import { Cluster, Redis, type ClusterOptions, type RedisOptions } from 'ioredis';
 import type { Log } from '../model/ports.js';
+import { fullJitterMs } from '../std/backoff.js';
 import { unavailable } from './failures.js';
 import {
   accessOf,
@@ -12,16 +13,19 @@ import {
   type SentinelRedis,
 } from './redis-target.js';
 
-/** Longest pause between two tries to connect. */
-const RETRY_MAX_MS = 1_000;
-const RETRY_STEP_MS = 50;
+/** Pauses between two tries to connect: at random, so that replicas do not come back all at once. */
+const RETRY = { baseMs: 50, maxMs: 1_000 };
+const RETRY_MIN_MS = 10;
 const CONNECT_TIMEOUT_MS = 1_000;
+
+/** Time-outs of a command without a word from the server, after which a new connection is made. */
+const SILENCE_FACTOR = 2;
 
 /** How often a cluster is asked which node has what. A moved slot is noticed without it. */
 const SLOTS_REFRESH_MS = 5_000;
 
 /** How long a start waits for Redis. */
-const READY_LIMIT_MS = 10_000;
+export const READY_LIMIT_MS = 10_000;
 
 export interface ConnectOptions {
   readonly name: string;
@@ -32,23 +36,27 @@ export interface ConnectOptions {
 
 export function connect(target: RedisTarget, options: ConnectOptions): Redis {
   const client = open(target, options);
+  if (typeof target === 'object' && 'sentinels' in target) keepTrying(client);
   logChanges(client, options.log.child({ connection: options.name }));
   return client;
 }
 
-const pauseOf = (tries: number): number => Math.min(RETRY_MAX_MS, tries * RETRY_STEP_MS);
+const pauseOf = (tries: number): number => RETRY_MIN_MS + fullJitterMs(tries, RETRY, Math.random());
 
 /** What holds for every connection, to whatever it leads. */
 const commonOf = ({ name, commandTimeoutMs }: ConnectOptions) =>
   ({
     connectionName: `berth-${name}`,
     commandTimeout: commandTimeoutMs,
+    // A peer that vanished, or a master that hangs, does not close its connection: without this every
+    // command would run into its time-out for as long as the kernel hopes, which is many minutes.
+    socketTimeout: commandTimeoutMs * SILENCE_FACTOR,
     connectTimeout: CONNECT_TIMEOUT_MS,
     // A command whose reply was lost may have been carried out: sent again, it would count twice.
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 1,
-    // After a failover the old master is a replica; its name now leads to the new one.
-    reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+    // After a failover the old master is a replica, or has none left; its name leads to the new one.
+    reconnectOnError: (error: Error) => /^(READONLY|NOREPLICAS)/.test(error.message),
     replyMapping: 'legacy',
   }) satisfies RedisOptions;
 
@@ -81,6 +89,29 @@ function sentinelOptions(target: SentinelRedis): RedisOptions {
     failoverDetector: true,
     sentinelReconnectStrategy: pauseOf,
   };
+}
+
+/**
+ * ioredis ends a connection for good when a Sentinel tells of a failover while it is being made, as
+ * two failovers in short order do. Nobody but us may end one: it is begun again.
+ */
+function keepTrying(client: Redis): void {
+  let isOver = false;
+  let isClosed = false;
+  const disconnect = client.disconnect.bind(client);
+  client.disconnect = (reconnect = false) => {
+    isOver ||= !reconnect;
+    disconnect(reconnect);
+  };
+  client.on('connecting', () => (isClosed = false));
+  // Of one that was made and then ended, as by QUIT, this comes first.
+  client.on('close', () => (isClosed = true));
+  client.on('end', () => {
+    if (isOver || isClosed) return;
+    setTimeout(() => {
+      if (!isOver) client.connect().catch(() => undefined);
+    }, pauseOf(1));
+  });
 }
 
 /** All keys of a cell lie on one node, so that a cluster is to us as one Redis that may move. */
@@ -125,9 +156,9 @@ function logChanges(client: Redis, log: Log): void {
 
 /**
  * Resolves when the connection can be used.
- * @throws DomainError `ledger_unavailable` after ten seconds
+ * @throws DomainError `ledger_unavailable` when it cannot in time
  */
-export async function untilReady(client: Redis): Promise<void> {
+export async function untilReady(client: Redis, limitMs: number): Promise<void> {
   if (client.status === 'ready') return;
   let trouble: Error | undefined;
   const onError = (error: Error) => {
@@ -147,13 +178,35 @@ export async function untilReady(client: Redis): Promise<void> {
     const timer = setTimeout(() => {
       client.off('ready', onReady);
       resolve(false);
-    }, READY_LIMIT_MS);
+    }, limitMs);
     client.once('ready', onReady);
   });
   client.off('error', onError).off('sentinelError', onSaid).off('node error', onSaid);
   if (ready) return;
   const cause = said ?? trouble;
   throw unavailable(`no connection to Redis: ${cause?.message ?? 'it is not ready'}`, cause);
+}
+
+/**
+ * What is under way on a connection that breaks is not told so, and would only run into its time-out.
+ * @returns the task, or a failure as soon as the connection is lost
+ */
+export async function whileConnected<T>(client: Redis, task: Promise<T>): Promise<T> {
+  const over = new AbortController();
+  const lost = new Promise<never>((_resolve, reject) => {
+    const onClose = () => {
+      reject(unavailable('the connection to Redis broke'));
+    };
+    client.once('close', onClose);
+    over.signal.addEventListener('abort', () => client.off('close', onClose));
+  });
+  try {
+    return await Promise.race([task, lost]);
+  } finally {
+    over.abort();
+    // It fails on its own, with nobody to listen any more.
+    task.catch(() => undefined);
+  }
 }
 
 /** Finishes what is under way, and ends the connection. */

@@ -24,20 +24,39 @@ export function hashOfHost(facts: HostFacts, used: Resources): Record<string, st
   return hash;
 }
 
-/** @returns null for an empty hash: the host is gone */
+/**
+ * @returns null for an empty hash: the host is gone
+ * @throws Error when it cannot be read
+ */
 export function hostOfHash(hash: Readonly<Record<string, string>>): {
   readonly facts: HostFacts;
   readonly used: Resources;
 } | null {
   if (hash.facts === undefined) return null;
-  return { facts: JSON.parse(hash.facts) as HostFacts, used: usedOfHash(hash) };
+  return { facts: JSON.parse(hash.facts) as HostFacts, used: usedOfHash(hash, amountOf) };
+}
+
+/** @throws RangeError for what is no amount: nothing that is computed with it could be believed */
+function amountOf(text: string): number {
+  const amount = Number(text);
+  if (!Number.isSafeInteger(amount)) throw new RangeError(`${text.slice(0, 40)} is no amount`);
+  return amount;
+}
+
+/** For comparisons: what is no amount differs from whatever should be there, and stops nobody. */
+function amountOrNone(text: string): number {
+  const amount = Number(text);
+  return Number.isSafeInteger(amount) ? amount : 0;
 }
 
 /** What is booked on the host, from the `used:` fields of its hash. */
-export function usedOfHash(hash: Readonly<Record<string, string>>): Resources {
+export function usedOfHash(
+  hash: Readonly<Record<string, string>>,
+  read: (text: string) => number = amountOrNone,
+): Resources {
   const used: Record<string, number> = {};
   for (const [field, value] of Object.entries(hash)) {
-    if (field.startsWith('used:')) used[field.slice('used:'.length)] = Number(value);
+    if (field.startsWith('used:')) used[field.slice('used:'.length)] = read(value);
   }
   return used;
 }
@@ -47,7 +66,7 @@ export function* sumsOf(json: string): Generator<readonly [hostId: string, used:
   const sums = JSON.parse(json) as Record<string, Record<string, string>>;
   for (const [hostId, texts] of Object.entries(sums)) {
     const used: Record<string, number> = {};
-    for (const [name, text] of Object.entries(texts)) used[name] = Number(text);
+    for (const [name, text] of Object.entries(texts)) used[name] = amountOf(text);
     yield [hostId, used];
   }
 }

@@ -82,7 +82,17 @@ async function changesSince(
   return { seq: Number(seq), changedHosts, changedGroups };
 }
 
-const keysOfJson = (json: string): readonly string[] => Object.keys(JSON.parse(json) as object);
+const keysOfJson = (json: string): readonly string[] => Object.keys(readJson(json, {}));
+
+/** What cannot be read shows as other than what the catalogue says: a finding, not a failure. */
+function readJson<T extends object>(json: string, otherwise: T): T {
+  try {
+    const value: unknown = JSON.parse(json);
+    return typeof value === 'object' && value !== null ? (value as T) : otherwise;
+  } catch {
+    return otherwise;
+  }
+}
 
 /** Empty for a booking that went while it was read. */
 function bookingOfHash(
@@ -97,8 +107,8 @@ function bookingOfHash(
       bookingId: booking,
       vmId,
       hostId: host,
-      resources: JSON.parse(amounts) as Resources,
-      groups: JSON.parse(groups) as readonly Membership[],
+      resources: readJson<Resources>(amounts, {}),
+      groups: membershipsIn(groups),
       committed: state === 'committed',
       ageMs: Math.max(0, nowMs - Number(at)),
       frees: freedIn(frees),
@@ -106,9 +116,14 @@ function bookingOfHash(
   ];
 }
 
+function membershipsIn(json: string): readonly Membership[] {
+  const list: unknown = readJson<object>(json, []);
+  return Array.isArray(list) ? (list as readonly Membership[]) : [];
+}
+
 /** As books.lua keeps them: the whole hashes of what was freed. An empty list may be `{}` there. */
 function freedIn(json: string): readonly LedgerBooking[] {
-  const list: unknown = JSON.parse(json);
+  const list: unknown = readJson<object>(json, []);
   if (!Array.isArray(list)) return [];
   return (list as readonly { booking: string; vmId: string; host: string }[]).map(
     ({ booking, vmId, host }) => ({ bookingId: booking, vmId, hostId: host }),

@@ -16,7 +16,7 @@ import type {
 import type { Resources } from '../model/resources.js';
 import type { LedgerBooks, LedgerInspection, LedgerMark } from '../model/stores/verify.js';
 import type { HostTable } from '../placement/host-table.js';
-import { connect, disconnect, untilReady } from './connection.js';
+import { connect, disconnect, READY_LIMIT_MS, untilReady, whileConnected } from './connection.js';
 import { checkEviction } from './eviction.js';
 import { answered } from './failures.js';
 import { HighWater } from './high-water.js';
@@ -33,6 +33,11 @@ import { Turn } from './turn.js';
 
 /** A full reading of the largest cell is well within this. */
 const COMMAND_TIMEOUT_MS = 1_500;
+/**
+ * Who gets no answer to the lock asks once more, to give back what it may have got: both together
+ * must leave time to tell the callers within three seconds.
+ */
+const LOCK_TIMEOUT_SHARE = 2 / 3;
 const LOCK_LEASE_MS = 3_000;
 const LOG_LENGTH_MAX = 10_000;
 
@@ -49,11 +54,13 @@ export interface LedgerOptions {
   /** Changes that a mirror may miss before it must read everything again. */
   readonly logLengthMax?: number;
   readonly commandTimeoutMs?: number;
+  /** How long a start waits for Redis; ten seconds when nobody says. */
+  readonly readyLimitMs?: number;
 }
 
 /**
  * Connects to Redis and checks that it is fit to keep bookings.
- * @throws DomainError `ledger_unavailable` when it does not answer within ten seconds; Error when
+ * @throws DomainError `ledger_unavailable` when it does not answer in time; Error when
  *   it may throw keys away
  */
 export async function createLedger(
@@ -61,10 +68,16 @@ export async function createLedger(
 ): Promise<Ledger<HostTable> & LedgerInspection> {
   const log = options.log.child({ part: 'ledger' });
   const commandTimeoutMs = options.commandTimeoutMs ?? COMMAND_TIMEOUT_MS;
-  const open = (name: string) => connect(options.url, { name, commandTimeoutMs, log });
-  const connections = { writes: open('writes'), reads: open('reads'), lock: open('lock') };
+  const open = (name: string, share = 1) =>
+    connect(options.url, { name, commandTimeoutMs: commandTimeoutMs * share, log });
+  const connections = {
+    writes: open('writes'),
+    reads: open('reads'),
+    lock: open('lock', LOCK_TIMEOUT_SHARE),
+  };
+  const readyLimitMs = options.readyLimitMs ?? READY_LIMIT_MS;
   try {
-    await Promise.all(Object.values(connections).map(untilReady));
+    await Promise.all(Object.values(connections).map((one) => untilReady(one, readyLimitMs)));
     await checkEviction(connections.reads, options.url, log);
   } catch (error) {
     for (const connection of Object.values(connections)) connection.disconnect();
@@ -244,13 +257,9 @@ class RedisLedger implements Ledger<HostTable>, LedgerInspection {
       log: this.#log,
     });
     try {
-      await untilReady(redis);
-      return await replaceLedger(redis, this.#keys, {
-        epoch,
-        highWater,
-        snapshot,
-        logLengthMax: this.#logLengthMax,
-      });
+      await untilReady(redis, READY_LIMIT_MS);
+      const replacement = { epoch, highWater, snapshot, logLengthMax: this.#logLengthMax };
+      return await whileConnected(redis, replaceLedger(redis, this.#keys, replacement));
     } finally {
       redis.disconnect();
     }

@@ -161,11 +161,20 @@ export class Mirror {
 
   #replay(entries: readonly Entry[]): Step {
     for (const [id, fields] of entries) {
-      const step = this.#replayOne(id, fields);
+      const step = this.#tryToReplay(id, fields);
       if (step !== 'next') return step;
     }
     if (entries.length > 0) this.#highWater.note(this.#incarnation, this.#seq);
     return 'next';
+  }
+
+  /** An entry that cannot be read tells nothing; what is so is read from the hashes. */
+  #tryToReplay(id: string, fields: readonly string[]): Step {
+    try {
+      return this.#replayOne(id, fields);
+    } catch {
+      return 'break';
+    }
   }
 
   #replayOne(id: string, fields: readonly string[]): Step {
@@ -220,16 +229,21 @@ export class Mirror {
     const hostHashes = await readHashes(this.#redis, hostIds.map(host));
     const groupHashes = await readHashes(this.#redis, groupKeys.map(group));
     this.table.clear();
-    for (const hash of hostHashes) {
-      const found = hostOfHash(hash);
-      if (found !== null) this.#setHost(found.facts, found.used);
-    }
-    for (const [index, key] of groupKeys.entries()) {
-      for (const entry of entriesOfHash(key, groupHashes[index] ?? {})) {
-        this.table.groups.set(...entry);
-      }
-    }
     this.#incarnation = incarnation;
+    try {
+      for (const hash of hostHashes) {
+        const found = hostOfHash(hash);
+        if (found !== null) this.#setHost(found.facts, found.used);
+      }
+      for (const [index, key] of groupKeys.entries()) {
+        for (const entry of entriesOfHash(key, groupHashes[index] ?? {})) {
+          this.table.groups.set(...entry);
+        }
+      }
+    } catch {
+      // It is made anew from the catalogue, like one that is not there.
+      throw this.#lost('a hash cannot be read');
+    }
     this.#epoch = Number(epoch);
     this.#seq = Number(seq);
     this.#entryId = newest[0]?.[0] ?? '0-0';

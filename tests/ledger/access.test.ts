@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { redisTargetOf } from '../../src/bin/redis-target.js';
 import { settingsSchema } from '../../src/bin/config-schema.js';
-import { createLedger } from '../../src/ledger/ledger.js';
+import { createLedger, type LedgerOptions } from '../../src/ledger/ledger.js';
 import type { RedisTarget } from '../../src/ledger/redis-target.js';
 import { systemClock } from '../../src/std/clock.js';
 import { makeCertificates, type Certificates } from '../support/certificates.js';
@@ -13,8 +13,12 @@ import { book, bookedBy, bookingOf, hostWith, snapshotOf, type TestLedger } from
 
 const opened: TestLedger[] = [];
 
-async function open(url: RedisTarget): Promise<TestLedger> {
-  const ledger = await createLedger({ cell: 'test', url, log: silentLog, clock: systemClock });
+/** For starts that are refused. */
+const IMPATIENT = { readyLimitMs: 1_500 };
+
+async function open(url: RedisTarget, more: Partial<LedgerOptions> = {}): Promise<TestLedger> {
+  const options = { cell: 'test', url, log: silentLog, clock: systemClock, ...more };
+  const ledger = await createLedger(options);
   opened.push(ledger);
   return ledger;
 }
@@ -66,7 +70,7 @@ describe('TLS', () => {
   });
 
   it('believes no certificate of a stranger', async () => {
-    await expect(open(url)).rejects.toMatchObject({
+    await expect(open(url, IMPATIENT)).rejects.toMatchObject({
       code: 'ledger_unavailable',
       internal: expect.stringMatching(/certificate/) as unknown,
     });
@@ -93,7 +97,7 @@ describe('a user of the access control list', () => {
 
   it('is refused with a wrong password, and told why', async () => {
     const wrong = { url: redis.url, username: 'berth', password: 'wrong' };
-    await expect(open(wrong)).rejects.toMatchObject({
+    await expect(open(wrong, IMPATIENT)).rejects.toMatchObject({
       code: 'ledger_unavailable',
       internal: expect.stringMatching(/WRONGPASS|NOAUTH/) as unknown,
     });

@@ -1,4 +1,5 @@
 /** Builders and small journeys for tests of the ledger. */
+import { DomainError } from '../../src/model/errors.js';
 import type { Host } from '../../src/model/host.js';
 import { factsOf } from '../../src/model/host.js';
 import type {
@@ -12,6 +13,7 @@ import type { GroupCount, Membership } from '../../src/model/groups.js';
 import { withoutZeros, type Resources } from '../../src/model/resources.js';
 import type { Allocation } from '../../src/model/vm.js';
 import type { HostTable } from '../../src/placement/host-table.js';
+import { systemClock } from '../../src/std/clock.js';
 
 export type TestLedger = Ledger<HostTable>;
 
@@ -28,6 +30,7 @@ export function hostWith(id: string, limits: Resources, changes: Partial<Host> =
     modeReason: null,
     modeOwner: null,
     modeUntil: null,
+    fence: null,
     overrides: {},
     used: {},
     orphaned: {},
@@ -149,6 +152,21 @@ export const bookedBy = async (ledger: TestLedger): Promise<Record<string, Resou
       .map(([id, used]): [string, Resources] => [id, withoutZeros(used)])
       .sort(([a], [b]) => (a < b ? -1 : 1)),
   );
+
+/** Asks until there is an answer, as callers do; each connection to Redis comes back in its own time. */
+export async function untilAnswered<T>(call: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await call();
+    } catch (error) {
+      if (codeOf(error) !== 'ledger_unavailable') throw error;
+      await systemClock.sleep(20);
+    }
+  }
+}
+
+export const codeOf = (error: unknown): string | null =>
+  error instanceof DomainError ? error.code : null;
 
 export const factsWith = (...parameters: Parameters<typeof hostWith>) =>
   factsOf(hostWith(...parameters));

@@ -1,22 +1,35 @@
 /** The ledger on a real Redis Cluster: the whole contract, and what is different there. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { createLedger } from '../../src/ledger/ledger.js';
+import { createLedger, type LedgerOptions } from '../../src/ledger/ledger.js';
 import type { RedisTarget } from '../../src/ledger/redis-target.js';
 import { systemClock } from '../../src/std/clock.js';
 import { silentLog } from '../support/log.js';
 import { startRedisCluster, type ClusterNode } from '../support/redis-sets.js';
-import { book, bookedBy, bookingOf, hostWith, snapshotOf, type TestLedger } from './builders.js';
+import {
+  book,
+  bookedBy,
+  bookingOf,
+  hostWith,
+  snapshotOf,
+  untilAnswered,
+  type TestLedger,
+} from './builders.js';
+import type { InspectedLedger } from './inspection-contract.js';
 import { describeLedgerContract } from './ledger-contract.js';
 
 let node: ClusterNode;
 const opened: TestLedger[] = [];
 
-async function open(target: RedisTarget = { cluster: [node.address] }): Promise<TestLedger> {
+async function open(
+  target: RedisTarget = { cluster: [node.address] },
+  more: Partial<LedgerOptions> = {},
+): Promise<InspectedLedger> {
   const ledger = await createLedger({
     cell: 'test',
     url: target,
     log: silentLog,
     clock: systemClock,
+    ...more,
   });
   opened.push(ledger);
   return ledger;
@@ -54,16 +67,9 @@ describe('redis cluster', () => {
     await ledger.replace(1, 0, snapshotOf([hostWith('a', { cpu: 4 })]));
     expect(await book(ledger, bookingOf('vm', 'a', { cpu: 3 }))).toEqual(['booked']);
     await node.server.restart('SIGKILL');
-    let heard = 'ledger_unavailable';
-    while (heard === 'ledger_unavailable') {
-      await systemClock.sleep(20);
-      heard = await ledger.openTurn().then(
-        () => 'a turn',
-        (error: unknown) => (error as { readonly code: string }).code,
-      );
-    }
-    expect(heard).toBe('ledger_rebuilding');
-    expect((await ledger.state()).incarnation).toBeNull();
+    const opening = untilAnswered(() => ledger.openTurn());
+    await expect(opening).rejects.toMatchObject({ code: 'ledger_rebuilding' });
+    expect((await untilAnswered(() => ledger.state())).incarnation).toBeNull();
     await ledger.replace(2, 9, snapshotOf([hostWith('a', { cpu: 4 })]));
     expect(await book(ledger, bookingOf('vm', 'a', { cpu: 3 }))).toEqual(['booked']);
     expect(await bookedBy(ledger)).toEqual({ a: { cpu: 3 } });
@@ -83,7 +89,7 @@ describe('redis cluster', () => {
 
   it('that cannot be reached is refused with the reason', async () => {
     const elsewhere = { cluster: [{ host: '127.0.0.1', port: 9 }] };
-    await expect(open(elsewhere)).rejects.toMatchObject({
+    await expect(open(elsewhere, { readyLimitMs: 1_500 })).rejects.toMatchObject({
       code: 'ledger_unavailable',
       internal: 'no connection to Redis: Connection is closed.',
     });

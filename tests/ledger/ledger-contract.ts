@@ -18,12 +18,13 @@ import {
 } from './builders.js';
 import { describeFrees } from './frees-contract.js';
 import { describeGroups } from './groups-contract.js';
+import { describeInspection, type InspectedLedger } from './inspection-contract.js';
 import { checkAgainstModel } from './ledger-model.js';
 import { describeSets } from './sets-contract.js';
 
 export interface LedgerFixture {
   /** Another replica's hand on the same ledger. */
-  open(): Promise<TestLedger>;
+  open(): Promise<InspectedLedger>;
   /** Forgets everything and closes what was opened. */
   reset(): Promise<void>;
 }
@@ -32,7 +33,7 @@ const EVERYTHING_MS = -60_000;
 
 export function describeLedgerContract(name: string, fixture: () => LedgerFixture): void {
   describe(`${name}: contract`, () => {
-    let ledger: TestLedger;
+    let ledger: InspectedLedger;
     let other: TestLedger;
 
     beforeEach(async () => {
@@ -343,6 +344,7 @@ export function describeLedgerContract(name: string, fixture: () => LedgerFixtur
     describeGroups(() => [ledger, other]);
     describeSets(() => ledger);
     describeFrees(() => ledger);
+    describeInspection(() => ledger);
 
     it('agrees with a naive model after any sequence of operations', async () => {
       await checkAgainstModel([ledger, other]);

@@ -20,6 +20,7 @@ import {
   snapshotOf,
   type TestLedger,
 } from './builders.js';
+import type { InspectedLedger } from './inspection-contract.js';
 import { describeLedgerContract } from './ledger-contract.js';
 
 const PREFIX = 'berth:{test}:';
@@ -33,7 +34,7 @@ let redis: RedisServer;
 let raw: Redis;
 const opened: TestLedger[] = [];
 
-async function open(options: Partial<LedgerOptions> = {}): Promise<TestLedger> {
+async function open(options: Partial<LedgerOptions> = {}): Promise<InspectedLedger> {
   const ledger = await createLedger({
     cell: 'test',
     url: redis.url,

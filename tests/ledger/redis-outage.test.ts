@@ -14,6 +14,7 @@ import {
   inTurn,
   propose,
   snapshotOf,
+  untilAnswered,
   type TestLedger,
 } from './builders.js';
 
@@ -44,20 +45,6 @@ afterEach(async () => {
   await redis.stop();
 });
 
-/** Waits until the ledger answers again, as its callers do: by trying. */
-async function untilAnswered(ledger: TestLedger): Promise<void> {
-  for (;;) {
-    const turn = await ledger.openTurn().catch((error: unknown) => {
-      expect(error).toMatchObject(UNAVAILABLE);
-    });
-    if (turn) {
-      await turn.end();
-      return;
-    }
-    await systemClock.sleep(20);
-  }
-}
-
 describe('Redis away', () => {
   it('fails every call at once with the same code, and recovers by itself', async () => {
     const ledger = await start({ appendonly: true });
@@ -81,9 +68,9 @@ describe('Redis away', () => {
     for (const call of calls) await expect(call).rejects.toMatchObject(UNAVAILABLE);
     await turn.end();
     await redis.up();
-    await untilAnswered(ledger);
-    expect(await bookedBy(ledger)).toEqual({ a: { cpu: 4 } });
-    expect(await book(ledger, bookingOf('v3', 'a', { cpu: 6 }))).toEqual(['booked']);
+    expect(await untilAnswered(() => bookedBy(ledger))).toEqual({ a: { cpu: 4 } });
+    const v3 = bookingOf('v3', 'a', { cpu: 6 });
+    expect(await untilAnswered(() => book(ledger, v3))).toEqual(['booked']);
     await ledger.release([booking]);
     expect(bookedIn(await ledger.view())).toEqual({ a: { cpu: 6 } });
   });
@@ -92,18 +79,9 @@ describe('Redis away', () => {
     const ledger = await start();
     await book(ledger, bookingOf('vm', 'a', { cpu: 4 }));
     await redis.restart('SIGKILL');
-    for (;;) {
-      const heard = await ledger.openTurn().then(
-        () => 'a turn',
-        (error: unknown) => (error as { code?: string }).code,
-      );
-      if (heard !== 'ledger_unavailable') {
-        expect(heard).toBe('ledger_rebuilding');
-        break;
-      }
-      await systemClock.sleep(20);
-    }
-    expect((await ledger.state()).incarnation).toBeNull();
+    const opening = untilAnswered(() => ledger.openTurn());
+    await expect(opening).rejects.toMatchObject({ code: 'ledger_rebuilding' });
+    expect((await untilAnswered(() => ledger.state())).incarnation).toBeNull();
     expect(await ledger.replace(2, 9, snapshotOf([hostWith('a', { cpu: 10 })]))).toEqual(
       expect.any(String),
     );
@@ -126,9 +104,9 @@ describe('Redis that hangs', () => {
       process.kill(redis.pid, 'SIGCONT');
     }
     await turn.end();
-    await untilAnswered(ledger);
+    await untilAnswered(() => inTurn(ledger, () => Promise.resolve()));
     // Redis had the command in its hands and carried it out after the caller had given up.
-    expect(await bookedBy(ledger)).toEqual({ a: { cpu: 5 } });
+    expect(await untilAnswered(() => bookedBy(ledger))).toEqual({ a: { cpu: 5 } });
     await inTurn(ledger, (later) => {
       expect(bookedIn(later.fleet)).toEqual({ a: { cpu: 5 } });
       return Promise.resolve();

@@ -8,7 +8,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createAgent, type Agent } from '../../src/agent/agent.js';
+import { createAgent, type Agent, type AgentOptions } from '../../src/agent/agent.js';
 import { createSimulatedDriver } from '../../src/agent/drivers/simulated.js';
 import type { Resources } from '../../src/model/resources.js';
 import { systemClock } from '../../src/std/clock.js';
@@ -145,12 +145,16 @@ export class Cluster {
     return { url, port: chosen, program };
   }
 
-  /** Adds a simulated host of this process, and waits until it is up. */
+  /**
+   * Adds a simulated host of this process, and waits until it is up.
+   * @param changes to how its agent is set up
+   */
   async host(
     controlPlaneUrl: string,
     name: string,
     totals: Resources,
     bootMs = 20,
+    changes: Partial<AgentOptions> = {},
   ): Promise<Agent> {
     const host = createAgent({
       dataDir: await this.folder(),
@@ -167,6 +171,7 @@ export class Cluster {
       log: silentLog,
       clock: systemClock,
       random: Math.random,
+      ...changes,
     });
     await host.start();
     this.hosts.push(host);

@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Control } from '../../src/control/control.js';
 import type { VerifyVerbs } from '../../src/control/repair-books.js';
+import type { BreakerVerbs } from '../../src/control/breaker-verbs.js';
 import type { DrainVerbs } from '../../src/control/drain-verbs.js';
 import { DomainError } from '../../src/model/errors.js';
 import type { Host } from '../../src/model/host.js';
@@ -13,6 +14,7 @@ import type { Catalogue, Page } from '../../src/model/ports.js';
 import type { IdempotencyStore } from '../../src/model/stores/idempotency.js';
 import { addResources } from '../../src/model/resources.js';
 import type { DesiredState, Vm } from '../../src/model/vm.js';
+import { breakerDouble } from './breaker-double.js';
 import { drainDouble } from './drain-double.js';
 import { createEventsDouble, type EventsDouble } from './events-double.js';
 import { DEFAULT_POLICY } from './hosts.js';
@@ -59,6 +61,7 @@ export function modelHost(changes: Partial<Host> = {}): Host {
     modeReason: null,
     modeOwner: null,
     modeUntil: null,
+    fence: null,
     overrides: {},
     used: {},
     orphaned: {},
@@ -91,6 +94,7 @@ export function modelVm(changes: Partial<Vm> = {}): Vm {
     resources: { cpu: 1, memory: 512, disk: 1024 },
     image: null,
     constraints: {},
+    onHostLoss: 'keep',
     desiredState: 'running',
     state: 'placed',
     host,
@@ -131,6 +135,7 @@ export function createControlDouble(): ControlDouble {
       ...drains.verbs,
       ...tokens.verbs,
       ...verifyDouble(hosts, () => work(() => double)),
+      ...breakerDouble(() => work(() => double)),
     },
     catalogue: {
       ...catalogueOf(vms, hosts, () => double),
@@ -213,7 +218,11 @@ function controlOf(
   self: Self,
 ): Omit<
   Control,
-  'createVms' | keyof ReservationsDouble['verbs'] | keyof TokensDouble['verbs'] | keyof DrainVerbs
+  | 'createVms'
+  | keyof ReservationsDouble['verbs']
+  | keyof TokensDouble['verbs']
+  | keyof DrainVerbs
+  | keyof BreakerVerbs
 > {
   const want = async (id: string, desiredState: DesiredState): Promise<Vm> => {
     await work(self);

@@ -1,7 +1,9 @@
 /** The part of the control double that keeps hosts: settings, reports, usage. */
+import type { FenceVerbs } from '../../src/control/fence-verbs.js';
 import type { HostVerbs } from '../../src/control/host-verbs.js';
 import { DomainError } from '../../src/model/errors.js';
 import { patchedOverrides, type Host } from '../../src/model/host.js';
+import { refuseFence } from '../../src/model/stores/fences.js';
 import type { UsageStore } from '../../src/model/stores/usage.js';
 import { sumUsage, usageOf, type HostUsage, type Usage } from '../../src/model/usage.js';
 
@@ -12,7 +14,17 @@ export const hostVerbsDouble = (
   hosts: Map<string, Host>,
   find: Find,
   work: () => Promise<void>,
-): HostVerbs => ({
+): HostVerbs & FenceVerbs => ({
+  async fenceHost(idOrName, reason, { actor }) {
+    await work();
+    const host = find(idOrName);
+    if (host === undefined) throw new DomainError('not_found', `There is no host ${idOrName}.`);
+    refuseFence(host);
+    const fence = host.fence ?? { at: host.createdAt, reason, by: actor.name };
+    const fenced: Host = { ...host, fence };
+    hosts.set(host.id, fenced);
+    return fenced;
+  },
   async patchHost(idOrName, { mode, overrides = {} }) {
     await work();
     const host = find(idOrName);

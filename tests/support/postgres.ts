@@ -25,8 +25,14 @@ const POLL_MS = 50;
 export interface TestPostgres {
   /** URL of the server's maintenance database. */
   readonly url: string;
+  /** Of the postmaster. */
+  readonly pid: number;
   /** Makes an empty database. @returns its URL */
   freshDatabase(): Promise<string>;
+  /** Ends the server and keeps its data. SIGINT is fast, SIGQUIT immediate. */
+  down(signal: 'SIGINT' | 'SIGQUIT' | 'SIGKILL'): Promise<void>;
+  /** Starts it again, on the same port. */
+  up(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -47,33 +53,54 @@ export async function startPostgres(
   );
   const port = await freePort();
   const fsync = options.fsync === true ? 'on' : 'off';
-  const server = spawn(
-    join(bin, 'postgres'),
-    ['-D', data, '-p', port.toString(), '-h', '127.0.0.1', '-k', dir].concat([
-      '-c',
-      `fsync=${fsync}`,
-      '-c',
-      'max_connections=200',
-      '-c',
-      'shared_buffers=64MB',
-    ]),
-    { ...as, cwd: dir, stdio: 'ignore' },
-  );
+  const launch = () =>
+    spawn(
+      join(bin, 'postgres'),
+      [
+        ...['-D', data, '-p', port.toString(), '-h', '127.0.0.1', '-k', dir],
+        ...['-c', `fsync=${fsync}`, '-c', 'max_connections=200', '-c', 'shared_buffers=64MB'],
+      ],
+      { ...as, cwd: dir, stdio: 'ignore' },
+    );
   const url = `postgres://berth@127.0.0.1:${port.toString()}/postgres`;
+  let server = launch();
   await ready(url, server);
+  const down = async (signal: NodeJS.Signals) => {
+    if (hasEnded(server)) return;
+    const exit = once(server, 'exit');
+    server.kill(signal);
+    await exit;
+  };
   return {
     url,
+    get pid() {
+      return server.pid ?? 0;
+    },
     freshDatabase: () => createDatabase(url),
-    async stop() {
-      const exit = once(server, 'exit');
-      if (server.exitCode === null) {
-        server.kill('SIGINT');
-        await exit;
+    down,
+    async up() {
+      // After a kill -9 the first tries end at once, until its last process is gone.
+      const end = Date.now() + READY_LIMIT_MS;
+      for (;;) {
+        server = launch();
+        try {
+          await ready(url, server);
+          return;
+        } catch (error) {
+          if (!hasEnded(server) || Date.now() > end) throw error;
+          await sleep(POLL_MS);
+        }
       }
+    },
+    async stop() {
+      await down('SIGINT');
       await rm(dir, { recursive: true, force: true });
     },
   };
 }
+
+const hasEnded = ({ exitCode, signalCode }: ChildProcess): boolean =>
+  exitCode !== null || signalCode !== null;
 
 /** A new, empty database on the test run's server. @returns its URL */
 export function freshDatabase(): Promise<string> {
@@ -129,7 +156,7 @@ async function ready(url: string, server: ChildProcess): Promise<void> {
       await client.end();
       return;
     } catch (error) {
-      if (server.exitCode !== null || Date.now() > end) {
+      if (hasEnded(server) || Date.now() > end) {
         throw new Error('PostgreSQL did not start', { cause: error });
       }
       await sleep(POLL_MS);

@@ -39,6 +39,10 @@ export class RedisServer {
     return pid;
   }
 
+  get running(): boolean {
+    return this.#process !== null;
+  }
+
   /** A plain connection; `stop()` closes it. */
   client(): Redis {
     const client = new Redis(this.url);
