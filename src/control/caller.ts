@@ -6,4 +6,6 @@ export interface Caller {
   readonly actor: Actor;
   /** Carries the request's id. */
   readonly log: Log;
+  /** Whether nobody is there any more to hear the answer; absent where somebody always is. */
+  readonly isGone?: () => boolean;
 }

@@ -1,5 +1,6 @@
 /** The control plane: verbs and loops joined on one set of ports. */
 import { DomainError, invariant } from '../model/errors.js';
+import { breakerVerbs } from './breaker-verbs.js';
 import type { Caller } from './caller.js';
 import { explain } from '../placement/explain.js';
 import { rankedBy } from '../placement/strategies.js';
@@ -10,6 +11,7 @@ import { createAll, createSome } from './create-vms.js';
 import { DrainLoop } from './drain-loop.js';
 import { driftChore } from './drift-chore.js';
 import { drainVerbs } from './drain-verbs.js';
+import { fenceVerbs } from './fence-verbs.js';
 import { HealthLoop } from './health-loop.js';
 import { cordonChore, hostVerbs } from './host-verbs.js';
 import { idempotencyChore } from './idempotency-upkeep.js';
@@ -22,7 +24,7 @@ import { compare, rebuild } from './rebuild.js';
 import { endReservation, expiryChore, reserve } from './reservations.js';
 import { Scheduler } from './scheduler.js';
 import type { ControlSettings } from './settings.js';
-import { waitForVm } from './wait-for-vm.js';
+import { VmWaits } from './wait-for-vm.js';
 import { tokenVerbs } from './tokens.js';
 import { WaitingRoom } from './waiting-room.js';
 import { eventChores } from './events-upkeep.js';
@@ -37,7 +39,12 @@ export interface ControlPlane extends Control {
   stop(): Promise<void>;
 }
 
-export function createControlPlane(ports: Ports, settings: ControlSettings): ControlPlane {
+/** @param asked the same ports, for what somebody waits for: their catalogue is less patient */
+export function createControlPlane(
+  ports: Ports,
+  settings: ControlSettings,
+  asked: Ports = ports,
+): ControlPlane {
   const ledgerLoop = new LedgerLoop(ports);
   const scheduler = new Scheduler(ports, settings.scheduler, (reason, epoch) => {
     ledgerLoop.disagree(reason, epoch);
@@ -51,6 +58,7 @@ export function createControlPlane(ports: Ports, settings: ControlSettings): Con
   });
   const waitingRoom = new WaitingRoom({
     ports,
+    asked: asked.catalogue,
     scheduler,
     settings: settings.waiting,
     ranking: settings.scheduler.ranking,
@@ -68,6 +76,7 @@ export function createControlPlane(ports: Ports, settings: ControlSettings): Con
       lifecycle.poke();
     },
   });
+  const waits = new VmWaits(asked);
   const leases = createLeaseLoop(ports, settings.bookingLeaseMs);
   const upkeep = new UpkeepLoop(ports, settings.replicaId, [
     cordonChore(ports),
@@ -95,26 +104,26 @@ export function createControlPlane(ports: Ports, settings: ControlSettings): Con
   };
 
   const want = async (id: string, desired: 'running' | 'stopped' | 'deleted', by: Caller) => {
-    const vm = await wantVm(ports, id, desired, by);
+    const vm = await wantVm(asked, id, desired, by);
     lifecycle.poke();
     return vm;
   };
 
   return {
-    createVm: (input, by) => booking(() => createVm(ports, scheduler, waitingRoom, input, by)),
+    createVm: (input, by) => booking(() => createVm(asked, scheduler, waitingRoom, input, by)),
     createVms: (inputs, { partial }, by) =>
       booking(async () => {
-        if (partial) return createSome(ports, scheduler, waitingRoom, inputs, by);
-        const vms = await createAll(ports, scheduler, inputs, by);
+        if (partial) return createSome(asked, scheduler, waitingRoom, inputs, by);
+        const vms = await createAll(asked, scheduler, inputs, by);
         return vms.map((vm) => ({ status: 'placed', vm }));
       }),
-    reserve: (input, by) => booking(() => reserve(ports, scheduler, input, by)),
+    reserve: (input, by) => booking(() => reserve(asked, scheduler, input, by)),
     async endReservation(id, by) {
-      const reservation = await endReservation(ports, id, by);
+      const reservation = await endReservation(asked, id, by);
       waitingRoom.poke();
       return reservation;
     },
-    waitForVm: (id, timeoutMs, signal) => waitForVm(ports, id, timeoutMs, signal),
+    waitForVm: (id, timeoutMs, signal) => waits.wait(id, timeoutMs, signal),
     deleteVm: (id, by) => want(id, 'deleted', by),
     startVm: (id, by) => want(id, 'running', by),
     stopVm: (id, by) => want(id, 'stopped', by),
@@ -123,8 +132,8 @@ export function createControlPlane(ports: Ports, settings: ControlSettings): Con
       return explain(await ports.ledger.view(), request, ranking);
     },
     async joinHost(input, { actor, log }) {
-      const ip = await ports.agents.resolve(input.address);
-      const host = await ports.catalogue.joinHost(joinRequestOf(input, ip), actor);
+      const ip = await asked.agents.resolve(input.address);
+      const host = await asked.catalogue.joinHost(joinRequestOf(input, ip), actor);
       log.info('host joined', { hostId: host.id, name: host.name, address: host.address });
       // The poll makes it `up`; the agent need not wait for it.
       health.pollHost(host.id).catch((error: unknown) => {
@@ -133,7 +142,7 @@ export function createControlPlane(ports: Ports, settings: ControlSettings): Con
       return host;
     },
     ...drainVerbs({
-      ports,
+      ports: asked,
       ranking: settings.scheduler.ranking,
       onWork: () => {
         drains.poke();
@@ -141,7 +150,13 @@ export function createControlPlane(ports: Ports, settings: ControlSettings): Con
         waitingRoom.poke();
       },
     }),
-    ...hostVerbs(ports, health),
+    ...breakerVerbs(asked, settings.health.breaker),
+    ...hostVerbs(asked, health),
+    ...fenceVerbs(asked, () => {
+      lifecycle.poke();
+      drains.poke();
+      waitingRoom.poke();
+    }),
     async rebuild({ dryRun }, { actor, log }) {
       if (dryRun) return compare(ports);
       const report = await rebuild(ports, () => Promise.resolve('operator'), log);
@@ -150,27 +165,30 @@ export function createControlPlane(ports: Ports, settings: ControlSettings): Con
       await ports.catalogue.note(actor, 'ledger.rebuild', subject);
       return report;
     },
-    readiness: () => readiness(ports),
-    ...orphanVerbs(ports, settings.health.onMissing, async () => {
+    readiness: () => readiness(asked),
+    ...orphanVerbs(asked, settings.health.onMissing, async () => {
       lifecycle.poke();
       // The adoption has begun a rebuild: whoever asks for a place next need not meet it.
       await ledgerLoop.runOnce().catch(() => {
         ledgerLoop.poke();
       });
     }),
-    ...tokenVerbs(ports),
+    ...tokenVerbs(asked),
 
     async start() {
-      await ledgerLoop.runOnce().catch((error: unknown) => {
+      // The loops do not wait for it: a rebuild may be held up by a replica that died at it, and
+      // hosts have to be looked at meanwhile.
+      const firstLook = ledgerLoop.runOnce().catch((error: unknown) => {
         ports.log.warn('the ledger is not ready yet', { error });
       });
-      ledgerLoop.start();
       lifecycle.start();
       drains.start();
       waitingRoom.start();
       leases.start();
       upkeep.start();
       health.start();
+      await firstLook;
+      ledgerLoop.start();
     },
     async stop() {
       await waitingRoom.stop();

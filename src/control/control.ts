@@ -5,7 +5,9 @@ import type { Explanation, PlacementRequest } from '../model/decision.js';
 import type { Host } from '../model/host.js';
 import type { MeasuredTotals } from '../model/agent-report.js';
 import type { Caller } from './caller.js';
+import type { BreakerVerbs } from './breaker-verbs.js';
 import type { DrainVerbs } from './drain-verbs.js';
+import type { FenceVerbs } from './fence-verbs.js';
 import type { HostVerbs } from './host-verbs.js';
 import type { ReservationVerbs } from './reservations.js';
 import type { TokenVerbs } from './tokens.js';
@@ -13,7 +15,7 @@ import type { Resources } from '../model/resources.js';
 import type { StrategyName } from '../model/strategies.js';
 import type { OrphanVerbs } from './orphan-verbs.js';
 import type { JoinTicket } from '../model/token.js';
-import type { Vm } from '../model/vm.js';
+import type { OnHostLoss, Vm } from '../model/vm.js';
 import type { WhenFull } from '../model/waiting.js';
 
 export interface CreateVmInput {
@@ -23,6 +25,8 @@ export interface CreateVmInput {
   readonly resources: Resources;
   readonly image?: string | undefined;
   readonly constraints?: Constraints | undefined;
+  /** What becomes of it when its host is fenced; `keep` when absent. */
+  readonly onHostLoss?: OnHostLoss | undefined;
   /** How hosts are ranked; the configured way when absent. For operators. */
   readonly strategy?: StrategyName | undefined;
   /** Id of a reservation whose room it takes; the reservation ends with it. For operators. */
@@ -79,7 +83,15 @@ export interface Readiness {
   };
 }
 
-export interface Control extends DrainVerbs, HostVerbs, ReservationVerbs, TokenVerbs, OrphanVerbs {
+export interface Control
+  extends
+    BreakerVerbs,
+    DrainVerbs,
+    FenceVerbs,
+    HostVerbs,
+    ReservationVerbs,
+    TokenVerbs,
+    OrphanVerbs {
   /**
    * Places, books and records a VM; its lifecycle goes on in the background. With `whenFull` queue
    * it is recorded as waiting when there is no room, or when others wait already.

@@ -82,7 +82,7 @@ export async function knownVm(ports: Ports, input: CreateVmInput): Promise<Vm | 
 export async function createRequestOf(
   ports: Ports,
   input: CreateVmInput,
-  { actor }: Caller,
+  { actor, isGone }: Caller,
 ): Promise<PlaceRequest> {
   const spec = specOf(ports, input);
   return {
@@ -91,6 +91,7 @@ export async function createRequestOf(
     requestHash: fingerprint(input),
     avoid: [],
     by: actor,
+    isGone,
     strategy: input.strategy ?? null,
     ...(await roomOf(ports, input.reservation, spec)),
   };
@@ -104,6 +105,7 @@ function specOf(ports: Ports, input: CreateVmInput): VmSpec {
     resources: withoutZeros(input.resources),
     image: input.image ?? null,
     constraints: input.constraints ?? NO_CONSTRAINTS,
+    onHostLoss: input.onHostLoss ?? 'keep',
   };
 }
 

@@ -5,6 +5,7 @@
  */
 import type { Drain, DrainMove } from '../model/drain.js';
 import type { Constraints } from '../model/constraints.js';
+import { DomainError } from '../model/errors.js';
 import type { HostRef } from '../model/decision.js';
 import type { Host } from '../model/host.js';
 import type { OpenDrain } from '../model/stores/drains.js';
@@ -147,12 +148,23 @@ async function sendNext(
   for (const move of waiting) {
     const vm = vms.get(move.vm.id);
     if (vm === undefined) continue;
-    outcome = await tryMove(options, host, vm, move);
+    outcome = await tryMove(options, host, vm, move).catch((error: unknown) =>
+      setAside(options.ports, move, error),
+    );
     if (outcome === 'begun' || outcome === 'later') break;
     blocked.push(outcome);
   }
   await catalogue.saveMoves(host.id, changedMoves(drain.moves, blocked));
   if (outcome !== 'begun' && outcome !== 'later' && again) await catalogue.noteTried(host.id, seq);
+}
+
+/** One VM that cannot be looked at must not keep the others on the host. */
+function setAside({ log, telemetry }: Ports, move: DrainMove, error: unknown): DrainMove {
+  if (error instanceof DomainError) throw error;
+  log.error('a move is set aside', { vmId: move.vm.id, error });
+  telemetry.count('berth_set_aside_total', { kind: 'move' });
+  const detail = 'set aside: it cannot be moved; see the log';
+  return { ...move, state: 'blocked', target: null, detail, summary: null };
 }
 
 /** @returns the move when it is blocked; `later` when the fleet changed while it was tried */

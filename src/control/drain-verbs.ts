@@ -126,7 +126,8 @@ async function retireHost(
   return host;
 }
 
-async function releaseInLedger(
+/** Tells the ledger what the catalogue has erased. */
+export async function releaseInLedger(
   { catalogue, ledger }: Ports,
   bookings: readonly LedgerBooking[],
   log: Log,

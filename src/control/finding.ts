@@ -41,21 +41,22 @@ export function addressOf({ vm, contact }: WorkItem): [AgentContact, string, num
   return [contact, vm.id, vm.allocation.assignment];
 }
 
+const hasUprooted = ({ outcome }: Attempt): boolean => outcome === 'moved' || outcome === 'fenced';
+
 /** Tries of the present placing: those on the way to a host that it was taken from are history. */
 function attemptsSinceMove({ attempts }: Pick<Vm, 'attempts'>): readonly Attempt[] {
-  const moved = attempts.findLastIndex(({ outcome }) => outcome === 'moved');
-  return attempts.slice(moved + 1);
+  return attempts.slice(attempts.findLastIndex(hasUprooted) + 1);
 }
 
 /** How long a host that has refused an uprooted VM is passed over: longer each time it does. */
 const PASSED_OVER = { firstMs: 15_000, maxMs: 30 * 60_000 };
 
 /**
- * Whether a drain has taken it away from where it was, and it has not run since. It is not given up
+ * Whether a drain or a fence has taken it away from where it was, and it has not run since. It is not given up
  * for want of a host: it would be where it was, had nobody moved it.
  */
 export const isUprooted = ({ attempts, hasRun }: Pick<Vm, 'attempts' | 'hasRun'>): boolean =>
-  !hasRun && attempts.some(({ outcome }) => outcome === 'moved');
+  !hasRun && attempts.some(hasUprooted);
 
 /** Hosts that have refused the VM, or could not make it: not to be asked again, or not yet. */
 export function refusersOf(

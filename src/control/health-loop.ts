@@ -3,15 +3,17 @@
  * capacities and VM states are taken over; and placement is shown every host as the catalogue has
  * it, in case it missed a change.
  */
-import pLimit from 'p-limit';
 import type { AgentStatus } from '../model/agent-report.js';
 import { DomainError } from '../model/errors.js';
 import { factsOf, type Host } from '../model/host.js';
 import { afterPoll, type Liveness } from '../model/host-liveness.js';
 import type { AgentContact, HostPoll } from '../model/ports.js';
+import type { LookVerdict } from '../model/stores/fleet-watch.js';
+import { askAll } from './ask-hosts.js';
 import type { Ports, Scheduled } from './ports.js';
 import { reconcile } from './reconcile.js';
 import type { HealthSettings } from './settings.js';
+import { tellFenced } from './unfence.js';
 
 const LEASE = 'health';
 const HOSTS_PAGE = 100;
@@ -19,7 +21,16 @@ const HOSTS_PAGE = 100;
 /** Of a period. */
 const LEASE_SHARE = 0.9;
 
-type Target = AgentContact & Liveness & { readonly askedAt: Date };
+/** Of a period: how long a replica that heard nobody lets the others go first. */
+const YIELD_SHARE = 0.2;
+
+type Target = AgentContact & Liveness & { readonly askedAt: Date; readonly isFenced: boolean };
+
+interface Asked {
+  readonly target: Target;
+  /** null: it did not answer. */
+  readonly status: AgentStatus | null;
+}
 
 interface Polled {
   readonly poll: HostPoll;
@@ -35,6 +46,14 @@ export class HealthLoop {
   readonly #onVmsChanged: () => void;
   #task: Scheduled | null = null;
   #running: Promise<void> | null = null;
+  /** Fenced hosts that are being told what they lost. */
+  readonly #told = new Set<string>();
+  readonly #stopped = new AbortController();
+  /**
+   * The share of the fleet that its last look missed, where so much was missing that this replica
+   * may be cut off itself: who hears more looks first. 0: nothing like that.
+   */
+  #deafness = 0;
 
   /** @param onVmsChanged called when a report changed what is known of VMs */
   constructor(ports: Ports, settings: HealthSettings, replicaId: string, onVmsChanged: () => void) {
@@ -51,6 +70,7 @@ export class HealthLoop {
   }
 
   async stop(): Promise<void> {
+    this.#stopped.abort();
     await this.#task?.stop();
     await this.#running;
     await this.#ports.catalogue.releaseLease(LEASE, this.#replicaId).catch((error: unknown) => {
@@ -61,13 +81,13 @@ export class HealthLoop {
   /** One look at every host. */
   async runOnce(): Promise<void> {
     const targets = await this.#ports.catalogue.contacts();
-    await this.#pollAll(targets);
+    if (targets.length > 0) await this.#look(targets);
     await this.#syncPlacement();
   }
 
   /** One look at one host, when something suggests that it has changed. */
   async pollHost(hostId: string): Promise<void> {
-    await this.#pollAll(await this.#ports.catalogue.contacts(hostId));
+    await this.#pollOne(await this.#ports.catalogue.contacts(hostId));
   }
 
   /**
@@ -80,7 +100,7 @@ export class HealthLoop {
     const [target] = await this.#ports.catalogue.contacts(hostId);
     if (target === undefined) throw new DomainError('not_found', `There is no host ${hostId}.`);
     if (target.state !== 'up') {
-      await this.#pollAll([target]);
+      await this.#pollOne([target]);
       return;
     }
     const changed = await this.#ports.catalogue.saveHostReport(hostId, status);
@@ -104,26 +124,108 @@ export class HealthLoop {
   }
 
   async #runIfMine(): Promise<void> {
+    const { catalogue, clock } = this.#ports;
+    const periodMs = this.#settings.periodS * 1_000;
+    if (this.#deafness > 0) {
+      await clock.sleep(periodMs * YIELD_SHARE * this.#deafness, this.#stopped.signal);
+    }
     // Over before the next tick: when the holder has died, the next one is somebody else's.
-    const ttlMs = this.#settings.periodS * LEASE_SHARE * 1_000;
-    if (await this.#ports.catalogue.acquireLease(LEASE, this.#replicaId, ttlMs)) {
+    const ttlMs = periodMs * LEASE_SHARE;
+    if (!(await catalogue.acquireLease(LEASE, this.#replicaId, ttlMs))) return;
+    try {
       await this.runOnce();
+    } finally {
+      if (this.#deafness > 0) await catalogue.releaseLease(LEASE, this.#replicaId);
     }
   }
 
-  async #pollAll(targets: readonly Target[]): Promise<void> {
-    if (targets.length === 0) return;
-    const limit = pLimit(this.#settings.concurrencyMax);
-    const polled = await Promise.all(targets.map((target) => limit(() => this.#poll(target))));
-    const changed = await this.#ports.catalogue.saveHostPolls(polled.map(({ poll }) => poll));
+  /** A look at all hosts is judged as a whole before anything of it is saved. */
+  async #look(targets: readonly Target[]): Promise<void> {
+    const { catalogue, clock, log } = this.#ports;
+    const { breaker, flapping, concurrencyMax: slots } = this.#settings;
+    const asked = await askAll(
+      clock,
+      targets,
+      { slots, withinMs: breaker.lookMsMax / 2 },
+      (target) => this.#ask(target),
+    );
+    const askedAt = new Date(Math.min(...targets.map((target) => target.askedAt.getTime())));
+    const missed = asked.flatMap(({ target, status }) => (status === null ? [target.hostId] : []));
+    const verdict = await catalogue.judgeLook({ askedAt, missed }, breaker);
+    this.#tellOf(verdict);
+    const counted = asked.filter(
+      ({ target }) => target.state === 'up' || target.state === 'suspect',
+    );
+    const unheard = counted.filter(({ status }) => status === null).length;
+    const isDeaf = unheard > 0 && unheard === counted.length;
+    this.#deafness = isDeaf || verdict.watch.isOpen ? missed.length / asked.length : 0;
+    if (verdict.kind === 'stale') return;
+    const heard = verdict.kind === 'late' ? asked.filter(({ status }) => status !== null) : asked;
+    await this.#save(heard, verdict.held);
+    const { cordoned, heldBack } = await catalogue.cordonFlapping(flapping);
+    for (const { id, modeReason } of cordoned)
+      log.warn('host cordoned', { hostId: id, modeReason });
+    if (heldBack > 0) log.warn('hosts flap and are not cordoned: too many are', { heldBack });
+    await this.#pushHosts(cordoned);
+  }
+
+  #tellOf({ kind, change, watch }: LookVerdict): void {
+    const { log, telemetry } = this.#ports;
+    telemetry.count('berth_looks_total', { outcome: kind });
+    if (kind === 'stale') log.warn('a look at the hosts was overtaken; nothing of it is saved');
+    if (kind === 'late') log.warn('a look at the hosts was held up; who missed it is asked again');
+    if (change === null) return;
+    telemetry.count('berth_breaker_changes_total', { to: change === 'opened' ? 'open' : 'closed' });
+    const { reason, hosts, missing } = watch;
+    if (change === 'closed') log.info('the breaker is closed', { reason, hosts, missing });
+    else log.error('the breaker is open: see berth breaker show', { reason, hosts, missing });
+  }
+
+  /** That one host misses one poll between two looks means nothing, unless it is new. */
+  async #pollOne(targets: readonly Target[]): Promise<void> {
+    const asked = await Promise.all(targets.map((target) => this.#ask(target)));
+    await this.#save(
+      asked.filter(({ target, status }) => status !== null || target.state === 'joining'),
+      false,
+    );
+  }
+
+  async #save(asked: readonly Asked[], held: boolean): Promise<void> {
+    if (asked.length === 0) return;
+    const { catalogue, log } = this.#ports;
+    const polled = asked.map((one) => polledOf(one, held));
+    const changed = await catalogue.saveHostPolls(polled.map(({ poll }) => poll));
+    const before = new Map(asked.map(({ target }) => [target.hostId, target.state]));
+    for (const { id: hostId, state } of changed) {
+      const from = before.get(hostId);
+      if (state !== from) log.info('host state', { hostId, from, to: state });
+    }
     // Placement at once, so that who sees a host up can place on it; if Redis is away, it hears of
     // it at the next run, and what the hosts said of their VMs is taken over all the same.
     const pushed = await Promise.allSettled([this.#pushHosts(changed)]);
     await this.#takeOverVms(polled);
+    for (const { target, status } of asked) {
+      if (status !== null && target.isFenced) this.#tellFenced(target);
+    }
     for (const result of pushed) if (result.status === 'rejected') throw result.reason;
   }
 
-  async #poll(target: Target): Promise<Polled> {
+  /** Beside the polls: its agent may take its time. When it is told, its next answer makes it up. */
+  #tellFenced(target: Target): void {
+    const { hostId } = target;
+    if (this.#told.has(hostId)) return;
+    this.#told.add(hostId);
+    tellFenced(this.#ports, target)
+      .finally(() => this.#told.delete(hostId))
+      .then(async (isLifted) => {
+        if (isLifted) await this.pollHost(hostId);
+      })
+      .catch((error: unknown) => {
+        this.#ports.log.debug('a fenced host is told again at its next answer', { hostId, error });
+      });
+  }
+
+  async #ask(target: Target): Promise<Asked> {
     const { agents, log, telemetry } = this.#ports;
     const { hostId } = target;
     let status: AgentStatus | null = null;
@@ -134,22 +236,10 @@ export class HealthLoop {
       const isNews = target.missedPolls === 0;
       log[isNews ? 'warn' : 'debug']('host missed a poll', { hostId, error });
     }
-    const outcome = status === null ? 'missed' : 'answered';
-    telemetry.count('berth_agent_polls_total', { outcome });
-    const after = afterPoll(target, outcome);
-    if (after.state !== target.state) {
-      log.info('host state', { hostId, from: target.state, to: after.state });
-    }
-    return {
-      status,
-      askedAt: target.askedAt,
-      poll: {
-        hostId,
-        address: target.address,
-        ...after,
-        status,
-      },
-    };
+    telemetry.count('berth_agent_polls_total', {
+      outcome: status === null ? 'missed' : 'answered',
+    });
+    return { target, status };
   }
 
   async #takeOverVms(polled: readonly Polled[]): Promise<void> {
@@ -197,4 +287,10 @@ export class HealthLoop {
   async #pushHosts(hosts: readonly Host[]): Promise<void> {
     if (hosts.length > 0) await this.#ports.ledger.pushHosts(hosts.map(factsOf));
   }
+}
+
+function polledOf({ target, status }: Asked, held: boolean): Polled {
+  const { hostId, address, askedAt } = target;
+  const after = afterPoll(target, status === null ? 'missed' : 'answered', held);
+  return { status, askedAt, poll: { hostId, address, ...after, askedAt, status } };
 }

@@ -44,7 +44,7 @@ export const cordonChore = (ports: Ports): Chore => ({
 });
 
 /** The catalogue allows or refuses bookings there already, and the health loop shows them again. */
-async function showPlacement({ ledger, log }: Ports, hosts: readonly Host[]): Promise<void> {
+export async function showPlacement({ ledger, log }: Ports, hosts: readonly Host[]): Promise<void> {
   await ledger.pushHosts(hosts.map(factsOf)).catch((error: unknown) => {
     log.warn('placement hears of it later', { hosts: hosts.map(({ id }) => id), error });
   });

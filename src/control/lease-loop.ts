@@ -3,7 +3,7 @@
  * bookings that were never recorded are released, recorded ones are committed, and releases that
  * the ledger has not heard of are told to it. Level-triggered; any replica may run it any time.
  */
-import type { LedgerBooking } from '../model/ports.js';
+import type { LedgerBooking, Log } from '../model/ports.js';
 import { Loop } from './loop.js';
 import type { Ports } from './ports.js';
 
@@ -13,6 +13,9 @@ const TICK_MS = 1_000;
 const RELEASE_GRACE_MS = 2_000;
 
 const BATCH_MAX = 500;
+
+/** Bookings that are tried by themselves before the ledger is believed to be away. */
+const FAILURES_MAX = 5;
 
 /** How long the row of a deleted VM stays, so that a late message cannot bring it back. */
 const TOMBSTONE_MS = 24 * 60 * 60 * 1_000;
@@ -53,19 +56,51 @@ async function settleOverdue(
     if (assignment === undefined) toRelease.push(booking);
     else toCommit.push({ ...booking, assignment });
   }
-  await ledger.commit(toCommit);
-  await ledger.release(toRelease);
+  await together(toCommit, (some) => ledger.commit(some), log);
+  await together(toRelease, (some) => ledger.release(some), log);
   log.info('overdue bookings settled', {
     committed: toCommit.length,
     released: toRelease.length,
   });
 }
 
-async function tellReleases({ ledger, catalogue }: Ports): Promise<void> {
+async function tellReleases({ ledger, catalogue, log }: Ports): Promise<void> {
   const pending = await catalogue.pendingReleases(RELEASE_GRACE_MS, BATCH_MAX);
   if (pending.length === 0) return;
-  await ledger.release(pending);
-  await catalogue.settleReleases(pending.map(({ bookingId }) => bookingId));
+  const told = await together(pending, (some) => ledger.release(some), log);
+  await catalogue.settleReleases(told.map(({ bookingId }) => bookingId));
+}
+
+/**
+ * All at once; if that fails, one by one, so that a single bad one does not keep the others back.
+ * @returns those with which it went well
+ * @throws what was thrown first when it goes well with none: then it is the store that is away
+ */
+async function together<Booking extends LedgerBooking>(
+  bookings: readonly Booking[],
+  act: (some: readonly Booking[]) => Promise<unknown>,
+  log: Log,
+): Promise<readonly Booking[]> {
+  try {
+    await act(bookings);
+    return bookings;
+  } catch (error) {
+    const done: Booking[] = [];
+    let failures = 0;
+    for (const booking of bookings) {
+      try {
+        await act([booking]);
+        done.push(booking);
+      } catch (cause) {
+        failures += 1;
+        const { bookingId, vmId } = booking;
+        log.warn('a booking is set aside until the next look', { bookingId, vmId, error: cause });
+      }
+      if (done.length === 0 && failures >= FAILURES_MAX) break;
+    }
+    if (done.length === 0) throw error;
+    return done;
+  }
 }
 
 async function purge({ catalogue, log }: Ports): Promise<void> {

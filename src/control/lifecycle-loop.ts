@@ -9,11 +9,15 @@ import type { Finding } from './finding.js';
 import { carryOut, type StepContext } from './lifecycle-step.js';
 import { Loop } from './loop.js';
 import { ProgressWriter } from './progress-writer.js';
+import { RetryBudget } from './retry-budget.js';
 import { giveBack } from './reservations.js';
 import type { LifecycleSettings } from './settings.js';
 
 /** Pause of a VM whose host is busy with as many others as it may be. */
 const HOST_BUSY_MS = 250;
+
+/** Pauses of a VM whose host has been asked again as often as it may be, at random up to twice this. */
+const NO_BUDGET_MS = 1_000;
 
 export class LifecycleLoop {
   readonly #context: StepContext;
@@ -22,11 +26,13 @@ export class LifecycleLoop {
   readonly #loop: Loop;
   readonly #underWay = new Set<Promise<void>>();
   readonly #perHost = new Map<string, number>();
+  readonly #retries: RetryBudget;
 
   constructor(context: StepContext, settings: LifecycleSettings) {
     this.#context = context;
     this.#settings = settings;
     this.#writer = new ProgressWriter(context.ports.catalogue);
+    this.#retries = new RetryBudget(context.ports.clock);
     this.#loop = new Loop({
       clock: context.ports.clock,
       tickMs: settings.tickMs,
@@ -77,7 +83,9 @@ export class LifecycleLoop {
     const busy = this.#perHost.get(hostId) ?? 0;
     const crowded = hostId !== '' && busy >= this.#settings.perHostMax;
     if (!crowded) this.#perHost.set(hostId, busy + 1);
-    const work: Promise<void> = (crowded ? this.#postpone(item) : this.#work(item))
+    const work: Promise<void> = (
+      crowded ? this.#postpone(item, HOST_BUSY_MS) : this.#workIfAffordable(item)
+    )
       .catch((error: unknown) => {
         // The lease runs out and the VM is taken again; nothing it did is lost.
         this.#context.ports.log.error('a step of a VM broke', { vmId: item.vm.id, error });
@@ -91,10 +99,24 @@ export class LifecycleLoop {
     this.#underWay.add(work);
   }
 
-  async #postpone(item: WorkItem): Promise<void> {
+  async #postpone(item: WorkItem, nextInMs: number): Promise<void> {
     const { state, reason } = item.vm;
-    await this.#writer.save(item, { state, reason, nextInMs: HOST_BUSY_MS, postponed: true });
-    this.#pokeIn(HOST_BUSY_MS);
+    await this.#writer.save(item, { state, reason, nextInMs, postponed: true });
+    this.#pokeIn(nextInMs);
+  }
+
+  /** What no host is asked for needs no budget. */
+  async #workIfAffordable(item: WorkItem): Promise<void> {
+    const { contact, tries, vm } = item;
+    const { ports } = this.#context;
+    if (contact !== null && tries === 0) this.#retries.earn(contact.hostId);
+    if (contact === null || tries === 0 || this.#retries.spend(contact.hostId)) {
+      await this.#work(item);
+      return;
+    }
+    const step = nextStep(vm);
+    ports.telemetry.count('berth_lifecycle_steps_total', { step, outcome: 'held_back' });
+    await this.#postpone(item, NO_BUDGET_MS * 2 * ports.random());
   }
 
   async #work(item: WorkItem): Promise<void> {

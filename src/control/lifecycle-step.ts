@@ -109,8 +109,11 @@ async function create(context: StepContext, item: WorkItem): Promise<Finding> {
   } catch (error) {
     // What has run holds its disk there, and may be running: it is not placed elsewhere.
     if (vm.hasRun) throw error;
+    // Written down before the host is told to forget it: whoever dies between must not take what the
+    // host says then for a create that has failed.
     if (hasCode(error, CLAIM_REFUSED)) {
-      return leaveRefuser(context, item, { code: error.code, detail: error.message });
+      const reason = { code: error.code, detail: error.message };
+      return progress('creating', { reason, nextInMs: 0 });
     }
     // Removed under this assignment, by us after it had failed there; or a newer one is known.
     if (hasCode(error, 'stale_assignment')) return giveUp(context, item, vm.reason);

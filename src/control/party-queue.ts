@@ -32,12 +32,18 @@ export class PartyQueue {
     return this.take(Infinity);
   }
 
-  /** @param now on the clock of the deadlines */
-  takeExpired(now: number): Party[] {
-    const expired = this.#parties.filter(({ deadline }) => deadline <= now);
-    if (expired.length === 0) return expired;
-    this.#parties = this.#parties.filter(({ deadline }) => deadline > now);
-    for (const { members } of expired) this.#size -= members.length;
-    return expired;
+  /**
+   * Those for which it is too late: their time is over, or nobody waits for the answer any more.
+   * @param now on the clock of the deadlines
+   */
+  takeStale(now: number): Party[] {
+    const isStale = ({ deadline, members }: Party): boolean =>
+      deadline <= now || members.every(({ request }) => request.isGone?.() === true);
+    const stale = this.#parties.filter(isStale);
+    if (stale.length === 0) return stale;
+    const gone = new Set(stale);
+    this.#parties = this.#parties.filter((party) => !gone.has(party));
+    for (const { members } of stale) this.#size -= members.length;
+    return stale;
   }
 }

@@ -3,7 +3,7 @@ import type { Constraints } from '../model/constraints.js';
 import type { DecisionSummary } from '../model/decision.js';
 import { membershipsOf } from '../model/groups.js';
 import type { LedgerBooking } from '../model/ports.js';
-import { choose } from '../placement/choose.js';
+import { choose, type Decision } from '../placement/choose.js';
 import type { HostTable } from '../placement/host-table.js';
 import { rankedBy } from '../placement/strategies.js';
 import type { Ranking } from '../placement/strategy.js';
@@ -32,7 +32,13 @@ export function placeParty(
 ): PartyProposal {
   const found: Booked[] = [];
   for (const [culprit, pending] of members.entries()) {
-    const one = placeOne(fleet, pending, set, context);
+    let one: Found;
+    try {
+      one = placeOne(fleet, pending, set, context);
+    } catch (error) {
+      for (const booked of found.reverse()) takeBack(fleet, booked);
+      throw error;
+    }
     if (one.kind === 'nowhere') {
       for (const booked of found.reverse()) takeBack(fleet, booked);
       return { kind: 'nowhere', culprit, summary: one.summary };
@@ -51,15 +57,17 @@ function placeOne(
   const { spec, strategy, frees = [] } = pending.request;
   const ranking = rankedBy(context.ranking, strategy);
   for (const freed of frees) change(fleet, freed, 'unbook');
-  const decision = choose(
-    fleet,
-    { resources: spec.resources, path: spec.path, constraints: constraintsOf(pending) },
-    ranking,
-  );
-  if (decision.kind === 'nowhere') {
-    for (const freed of frees) change(fleet, freed, 'book');
-    return decision;
+  let decision: Decision | null = null;
+  try {
+    decision = choose(
+      fleet,
+      { resources: spec.resources, path: spec.path, constraints: constraintsOf(pending) },
+      ranking,
+    );
+  } finally {
+    if (decision?.kind !== 'placed') for (const freed of frees) change(fleet, freed, 'book');
   }
+  if (decision.kind === 'nowhere') return decision;
   const host = fleet.factsAt(decision.row);
   const groups = membershipsOf(spec.path, spec.constraints.groups);
   fleet.book(decision.row, spec.resources, groups);

@@ -22,6 +22,8 @@ export interface PlaceRequest {
   readonly avoid: readonly string[];
   /** Who asked for it; null for what Berth does by itself. */
   readonly by: Actor | null;
+  /** Whether its caller has gone: then it is not placed any more. */
+  readonly isGone?: (() => boolean) | undefined;
   /** Only this host, by id, whatever else its constraints allow; they are recorded as they are. */
   readonly onHost?: string;
   /** How hosts are ranked; the configured way when absent or null. */

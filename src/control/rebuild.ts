@@ -18,10 +18,14 @@ import type { RebuildReport } from './control.js';
 import type { Ports } from './ports.js';
 
 const LEASE = 'rebuild';
-/** Only spares work: two rebuilds at once are safe, the later epoch wins. Renewed while at work. */
-const LEASE_MS = 10_000;
-const LEASE_RENEWAL_MS = 3_000;
-const LEASE_WAIT_MS = 12_000;
+/**
+ * Only spares work: two rebuilds at once are safe, the later epoch wins. Renewed while at work; short,
+ * since nothing is placed until what a replica left that died at it has run out.
+ */
+const LEASE_MS = 4_000;
+const LEASE_RENEWAL_MS = 1_000;
+const LEASE_WAIT_MS = 6_000;
+/** On average, at random, so that replicas that wait do not ask in step. */
 const LEASE_PAUSE_MS = 100;
 
 /** Bookings that one question to the catalogue may name. */
@@ -164,7 +168,7 @@ async function takeLease(ports: Ports, holder: string): Promise<void> {
         retryAfterS: 2,
       });
     }
-    await ports.clock.sleep(LEASE_PAUSE_MS);
+    await ports.clock.sleep(LEASE_PAUSE_MS * 2 * ports.random());
   }
 }
 

@@ -27,24 +27,26 @@ const STALE_EPOCHS_MAX = 3;
 /** Pause before a batch that met a rebuild is placed anew, so that it does not spin. */
 const EPOCH_PAUSE_MS = 20;
 
+export interface RecorderEvents {
+  /** The catalogue refused what the ledger had granted. */
+  readonly onDisagreement: (reason: string, epoch: number) => void;
+  readonly placeAgain: (party: Party) => void;
+  /** A batch could not be recorded. */
+  readonly onNoAnswer: (error: unknown) => void;
+}
+
 type Refusal = Exclude<RecordOutcome['kind'], 'recorded' | 'reserved'>;
 
 type Committed = LedgerBooking & { readonly assignment: number };
 
 export class Recorder {
   readonly #ports: Ports;
-  readonly #onDisagreement: (reason: string, epoch: number) => void;
-  readonly #placeAgain: (party: Party) => void;
+  readonly #events: RecorderEvents;
   readonly #underWay = new Set<Promise<void>>();
 
-  constructor(
-    ports: Ports,
-    onDisagreement: (reason: string, epoch: number) => void,
-    placeAgain: (party: Party) => void,
-  ) {
+  constructor(ports: Ports, events: RecorderEvents) {
     this.#ports = ports;
-    this.#onDisagreement = onDisagreement;
-    this.#placeAgain = placeAgain;
+    this.#events = events;
   }
 
   get busy(): boolean {
@@ -71,6 +73,7 @@ export class Recorder {
         // Whether it was recorded is unknown, so nothing is released: the lease loop asks the
         // catalogue when the booking's lease is over.
         for (const { party } of batch) rejectParty(party, error);
+        this.#events.onNoAnswer(error);
       })
       .finally(() => this.#underWay.delete(work));
     this.#underWay.add(work);
@@ -97,7 +100,7 @@ export class Recorder {
 
   #afterStaleEpoch(party: Party): void {
     party.staleEpochs += 1;
-    if (party.staleEpochs <= STALE_EPOCHS_MAX) this.#placeAgain(party);
+    if (party.staleEpochs <= STALE_EPOCHS_MAX) this.#events.placeAgain(party);
     else rejectParty(party, rebuilding());
   }
 
@@ -143,7 +146,7 @@ export class Recorder {
     // Most likely deleted since. If the catalogue still has one, the ledger has lost it.
     const ids = missing.map(({ bookingId }) => bookingId);
     if ((await catalogue.recordedBookings(ids)).size > 0) {
-      this.#onDisagreement('lost_booking', epoch);
+      this.#events.onDisagreement('lost_booking', epoch);
     }
   }
 
@@ -159,7 +162,7 @@ export class Recorder {
     );
     const kind = refusalOf(outcomes[culprit]);
     this.#ports.telemetry.count('berth_catalogue_refusals_total', { kind });
-    if (kind === 'over_limit' || kind === 'group') this.#onDisagreement(kind, epoch);
+    if (kind === 'over_limit' || kind === 'group') this.#events.onDisagreement(kind, epoch);
     const booked = members[culprit];
     if (kind === 'closed' && booked !== undefined) this.#refresh(booked.booking.hostId);
     if (kind === 'taken' || kind === 'gone') {
@@ -167,7 +170,7 @@ export class Recorder {
       return;
     }
     if (booked !== undefined) booked.pending.avoid.add(booked.booking.hostId);
-    this.#placeAgain(party);
+    this.#events.placeAgain(party);
   }
 
   #undo(batch: readonly Booked[]): void {

@@ -1,7 +1,7 @@
 /** Reservations: room held on a host without a VM, for somebody or for a move; and their end. */
 import { NO_CONSTRAINTS, type Constraints } from '../model/constraints.js';
 import type { DecisionSummary } from '../model/decision.js';
-import { DomainError } from '../model/errors.js';
+import { DomainError, hasCode } from '../model/errors.js';
 import { ROOT_PATH } from '../model/path.js';
 import { RESERVATION_PREFIX, type Reservation } from '../model/reservation.js';
 import { withoutZeros, type Resources } from '../model/resources.js';
@@ -63,7 +63,7 @@ export async function holdRoom(
     const id = given ?? `${RESERVATION_PREFIX}${ports.newId()}`;
     const result = await scheduler.submitReservation({
       kind: 'reserve',
-      spec: { id, name, path, resources, constraints, image: null },
+      spec: { id, name, path, resources, constraints, image: null, onHostLoss: 'keep' },
       requestHash: '',
       avoid,
       by,
@@ -155,8 +155,14 @@ export const expiryChore = (ports: Ports, onRoom: () => void): Chore => ({
   async run() {
     const ids = await ports.catalogue.expiredReservations(ABANDONED_MS, EXPIRY_BATCH);
     for (const id of ids) {
-      if (await giveBack(ports, id, null)) {
-        ports.log.info('reservation is over', { reservationId: id });
+      try {
+        if (await giveBack(ports, id, null)) {
+          ports.log.info('reservation is over', { reservationId: id });
+        }
+      } catch (error) {
+        if (hasCode(error, 'catalogue_unavailable')) throw error;
+        // One that cannot be ended must not keep the others' room.
+        ports.log.warn('a reservation is ended later', { reservationId: id, error });
       }
     }
     if (ids.length > 0) onRoom();

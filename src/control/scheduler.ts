@@ -13,7 +13,7 @@ import { DomainError, invariant } from '../model/errors.js';
 import type { BookOutcome, PlacementTurn } from '../model/ports.js';
 import type { HostTable } from '../placement/host-table.js';
 import { PartyQueue } from './party-queue.js';
-import { placeParty } from './place-party.js';
+import { placeParty, type PartyProposal } from './place-party.js';
 import {
   refuseParty,
   rejectParty,
@@ -48,8 +48,14 @@ export class Scheduler {
   ) {
     this.#ports = ports;
     this.#settings = settings;
-    this.#recorder = new Recorder(ports, onDisagreement, (party) => {
-      this.#enqueue(party);
+    this.#recorder = new Recorder(ports, {
+      onDisagreement,
+      placeAgain: (party) => {
+        this.#enqueue(party);
+      },
+      onNoAnswer: (error) => {
+        this.#refuseAll(error);
+      },
     });
   }
 
@@ -136,15 +142,20 @@ export class Scheduler {
   async #run(): Promise<void> {
     while (this.#queue.size > 0) {
       await this.#recorder.slot();
-      this.#dropExpired();
+      this.#dropStale();
       if (this.#queue.size === 0) return;
       try {
         await this.#turn();
       } catch (error) {
         // No turn means no decision for anybody who waits now.
-        for (const party of this.#queue.takeAll()) rejectParty(party, error);
+        this.#refuseAll(error);
       }
     }
+  }
+
+  /** What keeps one from being decided keeps out all who wait: better told now than in a while. */
+  #refuseAll(error: unknown): void {
+    for (const party of this.#queue.takeAll()) rejectParty(party, error);
   }
 
   async #turn(): Promise<void> {
@@ -157,6 +168,8 @@ export class Scheduler {
     try {
       const until = clock.monotonic() + this.#settings.holdMs;
       do {
+        // The wait for the lock may have been long.
+        this.#dropStale();
         await this.#batch(turn);
       } while (this.#queue.size > 0 && !this.#recorder.full && clock.monotonic() < until);
     } finally {
@@ -167,6 +180,7 @@ export class Scheduler {
   async #batch(turn: PlacementTurn<HostTable>): Promise<void> {
     const { clock, telemetry } = this.#ports;
     let open = this.#queue.take(this.#settings.batchMax);
+    if (open.length === 0) return;
     telemetry.observe('berth_placement_batch_size', sizeOf(open));
     try {
       for (let round = 0; open.length > 0 && round < ROUNDS_MAX; round += 1) {
@@ -203,11 +217,8 @@ export class Scheduler {
     const started = clock.monotonic();
     const proposals: BookedParty[] = [];
     for (const party of open) {
-      const proposal = placeParty(fleet, party, {
-        ranking: this.#settings.ranking,
-        at: new Date(clock.now()),
-        newId: () => this.#ports.newId(),
-      });
+      const proposal = this.#tryToPlace(fleet, party);
+      if (proposal === null) continue;
       if (proposal.kind === 'placed') proposals.push({ party, members: proposal.members });
       else {
         telemetry.count('berth_placements_total', { outcome: 'nowhere' }, party.members.length);
@@ -218,6 +229,24 @@ export class Scheduler {
       stage: 'place',
     });
     return proposals;
+  }
+
+  /** One that cannot even be looked at must not keep the others of its batch from a place. */
+  #tryToPlace(fleet: HostTable, party: Party): PartyProposal | null {
+    const { clock, log, telemetry } = this.#ports;
+    try {
+      return placeParty(fleet, party, {
+        ranking: this.#settings.ranking,
+        at: new Date(clock.now()),
+        newId: () => this.#ports.newId(),
+      });
+    } catch (error) {
+      const vmIds = party.members.map(({ request }) => request.spec.id);
+      log.error('a request that cannot be placed is set aside', { vmIds, error });
+      telemetry.count('berth_set_aside_total', { kind: 'request' });
+      rejectParty(party, error);
+      return null;
+    }
   }
 
   async #book(
@@ -263,11 +292,12 @@ export class Scheduler {
     return true;
   }
 
-  #dropExpired(): void {
+  /** Before any work is done for them. */
+  #dropStale(): void {
     const error = new DomainError('overloaded', 'No place could be decided in time; try again.', {
       retryAfterS: 1,
     });
-    for (const party of this.#queue.takeExpired(this.#ports.clock.monotonic())) {
+    for (const party of this.#queue.takeStale(this.#ports.clock.monotonic())) {
       rejectParty(party, error);
     }
   }

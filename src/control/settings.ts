@@ -1,4 +1,6 @@
 /** What the control plane must be told; bin makes it from the configuration. */
+import type { WatchRules } from '../model/fleet-breaker.js';
+import type { FlappingRule } from '../model/stores/fleet-watch.js';
 import type { OnMissing } from '../model/stores/orphans.js';
 import type { Ranking } from '../placement/strategy.js';
 
@@ -36,6 +38,8 @@ export interface HealthSettings {
   readonly concurrencyMax: number;
   /** What is done about VMs that their hosts do not have any more. */
   readonly onMissing: OnMissing;
+  readonly breaker: WatchRules;
+  readonly flapping: FlappingRule;
 }
 
 /** How long what has happened is kept. */

@@ -9,8 +9,31 @@ const PAUSE_MAX_MS = 500;
 
 const AT_REST: readonly Vm['state'][] = ['running', 'stopped', 'failed'];
 
-/** @throws DomainError `not_found` when the VM is gone */
-export async function waitForVm(
+/** Callers that hold the line at once; each looks at the catalogue again and again. */
+const WAITS_MAX = 200;
+
+/** The line of one replica. Who finds it full is told at once how the VM is. */
+export class VmWaits {
+  readonly #ports: Ports;
+  #waiting = 0;
+
+  constructor(ports: Ports) {
+    this.#ports = ports;
+  }
+
+  /** @throws DomainError `not_found` when the VM is gone */
+  async wait(id: string, timeoutMs: number, signal: AbortSignal): Promise<Vm> {
+    const isFull = this.#waiting >= WAITS_MAX;
+    this.#waiting += 1;
+    try {
+      return await waitForVm(this.#ports, id, isFull ? 0 : timeoutMs, signal);
+    } finally {
+      this.#waiting -= 1;
+    }
+  }
+}
+
+async function waitForVm(
   ports: Ports,
   id: string,
   timeoutMs: number,

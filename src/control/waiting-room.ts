@@ -33,6 +33,8 @@ const REST_MS_MAX = 500;
 
 export interface WaitingRoomOptions {
   readonly ports: Ports;
+  /** For who comes: not the connections of the loop. */
+  readonly asked?: Ports['catalogue'];
   readonly scheduler: Pick<Scheduler, 'submit'>;
   readonly settings: WaitingSettings;
   readonly ranking: Ranking;
@@ -43,6 +45,7 @@ export interface WaitingRoomOptions {
 
 export class WaitingRoom {
   readonly #options: WaitingRoomOptions;
+  readonly #asked: Ports['catalogue'];
   readonly #loop: Loop;
   /** What line and ledger were like when a look left nothing to do; null: look. */
   #settled: string | null = null;
@@ -52,6 +55,7 @@ export class WaitingRoom {
 
   constructor(options: WaitingRoomOptions) {
     this.#options = options;
+    this.#asked = options.asked ?? options.ports.catalogue;
     const { clock, log } = options.ports;
     this.#loop = new Loop({
       clock,
@@ -80,7 +84,7 @@ export class WaitingRoom {
 
   /** Whether VMs wait: then whoever is ready to wait must not get in before them. */
   async isTaken(): Promise<boolean> {
-    return (await this.#options.ports.catalogue.waitingLine()).count > 0;
+    return (await this.#asked.waitingLine()).count > 0;
   }
 
   /**
@@ -92,8 +96,7 @@ export class WaitingRoom {
     arrival: Omit<Arrival, 'waitMs'>,
     deadlineS = this.#options.settings.deadlineS,
   ): Promise<{ readonly vm: Vm; readonly requestHash: string }> {
-    const { catalogue } = this.#options.ports;
-    const known = await catalogue.enqueueVm({ ...arrival, waitMs: deadlineS * 1_000 });
+    const known = await this.#asked.enqueueVm({ ...arrival, waitMs: deadlineS * 1_000 });
     this.poke();
     return known;
   }

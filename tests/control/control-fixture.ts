@@ -8,7 +8,9 @@ import type { Ports } from '../../src/control/ports.js';
 import type { ControlSettings } from '../../src/control/settings.js';
 import { createAgents } from '../../src/fleet/native-client.js';
 import { createLedger } from '../../src/ledger/ledger.js';
+import { watchRules } from '../../src/model/fleet-breaker.js';
 import type { Resources } from '../../src/model/resources.js';
+import { flappingRule } from '../../src/model/stores/fleet-watch.js';
 import type { Vm } from '../../src/model/vm.js';
 import { cosine } from '../../src/placement/cosine.js';
 import { weightsOf } from '../../src/placement/strategy.js';
@@ -21,6 +23,14 @@ import { silentLog } from '../support/log.js';
 import { freshDatabase } from '../support/postgres.js';
 import { startRedis, type RedisServer } from '../support/redis.js';
 
+export const HEALTH: ControlSettings['health'] = {
+  periodS: 1,
+  concurrencyMax: 16,
+  onMissing: 'mark',
+  breaker: watchRules(1, 1_000, { share: 0.3, hostsMin: 3 }),
+  flapping: flappingRule({ changesMax: 6, windowS: 3_600, cordonS: 3_600 }),
+};
+
 const SETTINGS: Omit<ControlSettings, 'replicaId'> = {
   scheduler: {
     ranking: { strategy: cosine, weights: weightsOf({}) },
@@ -31,7 +41,7 @@ const SETTINGS: Omit<ControlSettings, 'replicaId'> = {
   },
   lifecycle: { leaseMs: 5_000, tickMs: 100, concurrencyMax: 32, perHostMax: 8, attemptsMax: 3 },
   waiting: { deadlineS: 60 },
-  health: { periodS: 1, concurrencyMax: 16, onMissing: 'mark' },
+  health: HEALTH,
   bookingLeaseMs: 500,
   keep: { eventsMs: 3_600_000, auditMs: 3_600_000 },
 };

@@ -8,12 +8,18 @@ import { agentStatusSchema } from '../../src/wire/agent.js';
 import { order, startFixture, type AgentFixture } from '../agent/agent-fixture.js';
 import { tester } from '../support/callers.js';
 import { DEFAULT_POLICY } from '../support/hosts.js';
-import { ControlFixture, eventually, settled, type TestReplica } from './control-fixture.js';
+import {
+  ControlFixture,
+  HEALTH,
+  eventually,
+  settled,
+  type TestReplica,
+} from './control-fixture.js';
 
 const SMALL = { cpu: 1, memory: 100, disk: 100 };
 const ROOMY = { cpu: 16, memory: 10_000, disk: 10_000 };
 /** No poll comes by itself while a test runs, but for the first. */
-const RARELY = { periodS: 3_600, concurrencyMax: 16, onMissing: 'mark' as const };
+const RARELY = { ...HEALTH, periodS: 3_600 };
 
 describe('settings of hosts', () => {
   let fixture: ControlFixture;

@@ -17,7 +17,15 @@ let seq = 0;
 function waiting(resources: Resources = SMALL, constraints: Constraints = {}): WaitingVm {
   seq += 1;
   const id = `vm-${seq.toString()}`;
-  const spec = { id, name: id, path: 'acme', resources, image: null, constraints };
+  const spec = {
+    id,
+    name: id,
+    path: 'acme',
+    resources,
+    image: null,
+    constraints,
+    onHostLoss: 'keep' as const,
+  };
   return { seq, spec, strategy: null };
 }
 

@@ -5,11 +5,16 @@ import { reconcile } from '../../src/control/reconcile.js';
 import type { Vm } from '../../src/model/vm.js';
 import { order, type AgentFixture } from '../agent/agent-fixture.js';
 import { tester } from '../support/callers.js';
-import { ControlFixture, eventually, settled, type TestReplica } from './control-fixture.js';
+import {
+  ControlFixture,
+  HEALTH,
+  eventually,
+  settled,
+  type TestReplica,
+} from './control-fixture.js';
 
 const SMALL = { cpu: 1, memory: 100, disk: 100 };
 const ROOMY = { cpu: 16, memory: 10_000, disk: 10_000 };
-const HEALTH = { periodS: 1, concurrencyMax: 16 };
 
 describe('reconcile', () => {
   let fixture: ControlFixture;

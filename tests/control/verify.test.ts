@@ -112,6 +112,12 @@ const CASES: readonly Case[] = [
       sql.query(`update vms set state = 'failed', host_id = null where id = $1`, [vm]),
   },
   {
+    code: 'row_set_aside',
+    provoke: ({ sql }, { vm }) =>
+      sql.query(`update vms set constraints = '[1]' where id = $1`, [vm]),
+    undo: ({ sql }, { vm }) => sql.query(`update vms set constraints = '{}' where id = $1`, [vm]),
+  },
+  {
     code: 'booking_of_gone_vm',
     provoke: ({ sql }, { vm }) =>
       sql.query(`update vms set state = 'failed', host_id = null where id = $1`, [vm]),

@@ -50,7 +50,15 @@ describe('the waiting room', () => {
   const LONG_MS = 600_000;
   const enter = (id: string, resources: Vm['resources']) =>
     replica.ports.catalogue.enqueueVm({
-      spec: { id, name: id, path: 'root', resources, image: null, constraints: {} },
+      spec: {
+        id,
+        name: id,
+        path: 'root',
+        resources,
+        image: null,
+        constraints: {},
+        onHostLoss: 'keep',
+      },
       requestHash: id,
       strategy: null,
       waitMs: LONG_MS,

@@ -1,0 +1,310 @@
+/** Replicas that look at one fleet, each with a view of its own; in virtual time, on the doubles. */
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { HealthLoop } from '../../src/control/health-loop.js';
+import type { Ports } from '../../src/control/ports.js';
+import { watchRules } from '../../src/model/fleet-breaker.js';
+import type { Catalogue } from '../../src/model/ports.js';
+import { flappingRule } from '../../src/model/stores/fleet-watch.js';
+import { catalogueDouble } from '../../src/sim/catalogue/catalogue.js';
+import { LedgerBooks } from '../../src/sim/ledger-books.js';
+import { createLedgerDouble } from '../../src/sim/ledger-double.js';
+import { directly } from '../../src/sim/link.js';
+import { VirtualClock } from '../../src/sim/virtual-clock.js';
+import { joinRequest, LARGE, placedVm, totalsWith } from '../catalogue/builders.js';
+import { tester, TESTER } from '../support/callers.js';
+import { silentLog } from '../support/log.js';
+import { changed } from '../sim/changed.js';
+
+const PERIOD_MS = 10_000;
+const DEADLINE_MS = 1_000;
+
+/** A replica as far as it looks at hosts. */
+interface Looker {
+  readonly loop: HealthLoop;
+  /** Whether it reaches no agent. */
+  isDeaf: boolean;
+  /** How long it stands still when an agent has answered, once. */
+  standsMs: number;
+  asked: number;
+  readonly counted: string[];
+}
+
+describe('looks at the fleet', () => {
+  let clock: VirtualClock;
+  let catalogue: Catalogue;
+  let books: LedgerBooks;
+  let silent: Set<string>;
+  let reports: number;
+  let ids: number;
+  const newId = () => `00000000-0000-4000-8000-${(ids += 1).toString(16).padStart(12, '0')}`;
+
+  beforeEach(() => {
+    clock = new VirtualClock();
+    ids = 0;
+    reports = 0;
+    silent = new Set();
+    catalogue = catalogueDouble({ clock, newId }).catalogue;
+    books = new LedgerBooks(() => clock.now());
+  });
+
+  async function fleet(size: number): Promise<string[]> {
+    const hosts: string[] = [];
+    for (let at = 0; at < size; at += 1) {
+      hosts.push((await catalogue.joinHost(joinRequest(), TESTER)).id);
+    }
+    return hosts;
+  }
+
+  /** At the same instants on every replica, as the real one. */
+  const schedule: Ports['schedule'] = (_name, periodS, tick) => {
+    const toNext = () => periodS * 1_000 - (clock.monotonic() % (periodS * 1_000));
+    const next = () => {
+      void tick();
+      timer = clock.at(toNext(), next);
+    };
+    let timer = clock.at(toNext(), next);
+    return {
+      stop() {
+        timer.cancel();
+        return Promise.resolve();
+      },
+    };
+  };
+
+  function looker(change: Partial<Catalogue> = {}): Looker {
+    const status = async (hostId: string) => {
+      made.asked += 1;
+      if (made.standsMs > 0) {
+        await clock.sleep(made.standsMs);
+        throw new Error('it took too long');
+      }
+      if (made.isDeaf || silent.has(hostId)) {
+        await clock.sleep(DEADLINE_MS);
+        throw new Error('no answer');
+      }
+      await clock.sleep(5);
+      reports += 1;
+      const totals = totalsWith(LARGE);
+      return { hostId, version: '1', bootId: 'boot-1', report: reports, totals, used: {}, vms: [] };
+    };
+    const ports: Ports = {
+      ledger: createLedgerDouble({ books, link: directly, clock, newId, random: () => 0.5 }),
+      catalogue: changed(catalogue, change),
+      agents: changed({} as Ports['agents'], { status: ({ hostId }) => status(hostId) }),
+      clock,
+      log: silentLog,
+      telemetry: {
+        count: (name, labels = {}) => made.counted.push([name, ...Object.values(labels)].join(' ')),
+        observe: () => undefined,
+      },
+      newId,
+      random: () => 0.5,
+      schedule,
+      checkpoint: () => undefined,
+    };
+    const settings = {
+      periodS: PERIOD_MS / 1_000,
+      concurrencyMax: 16,
+      onMissing: 'mark',
+      breaker: watchRules(PERIOD_MS / 1_000, DEADLINE_MS, { share: 0.3, hostsMin: 3 }),
+      flapping: flappingRule({ changesMax: 6, windowS: 3_600, cordonS: 3_600 }),
+    } as const;
+    const loop = new HealthLoop(ports, settings, newId(), () => undefined);
+    const made: Looker = { loop, isDeaf: false, standsMs: 0, asked: 0, counted: [] };
+    return made;
+  }
+
+  const pass = (periods: number) => clock.runUntil(clock.monotonic() + periods * PERIOD_MS);
+  const states = async (hosts: readonly string[]) =>
+    Promise.all(hosts.map(async (id) => (await catalogue.host(id))?.state));
+  const times = ({ counted }: Looker, what: string) =>
+    counted.filter((line) => line === what).length;
+  const all = <T>(hosts: readonly string[], state: T): T[] => hosts.map(() => state);
+
+  /** Ready, with every host up. */
+  async function started(size: number, ...lookers: readonly Looker[]): Promise<string[]> {
+    const hosts = await fleet(size);
+    for (const { loop } of lookers) loop.start();
+    await pass(1.5);
+    expect(await states(hosts)).toEqual(all(hosts, 'up'));
+    return hosts;
+  }
+
+  it('leaves them to a replica that hears the hosts when it hears none itself', async () => {
+    const [cutOff, well] = [looker(), looker()];
+    const hosts = await started(10, cutOff, well);
+    cutOff.isDeaf = true;
+    await pass(1);
+    expect(times(cutOff, 'berth_breaker_changes_total open')).toBe(1);
+    expect((await catalogue.fleetWatch()).isOpen).toBe(true);
+    await pass(1);
+    expect(times(well, 'berth_breaker_changes_total closed')).toBe(1);
+    const { asked } = cutOff;
+    for (let period = 0; period < 10; period += 1) {
+      await pass(1);
+      expect(await states(hosts)).toEqual(all(hosts, 'up'));
+    }
+    // It does not even try, as long as somebody else looks.
+    expect(cutOff.asked).toBe(asked);
+    expect(times(cutOff, 'berth_breaker_changes_total open')).toBe(1);
+
+    cutOff.isDeaf = false;
+    await well.loop.stop();
+    await pass(2);
+    expect(cutOff.asked).toBeGreaterThan(asked);
+    expect(await states(hosts)).toEqual(all(hosts, 'up'));
+    await cutOff.loop.stop();
+  });
+
+  it('leaves them to one that comes later', async () => {
+    const [cutOff, late] = [looker(), looker()];
+    const hosts = await started(10, cutOff);
+    cutOff.isDeaf = true;
+    await pass(4);
+    expect((await catalogue.fleetWatch()).isOpen).toBe(true);
+    late.loop.start();
+    await pass(1);
+    expect(await states(hosts)).toEqual(all(hosts, 'up'));
+  });
+
+  it('leaves them so in a fleet too small for the breaker', async () => {
+    const [cutOff, well] = [looker(), looker()];
+    const hosts = await started(1, cutOff, well);
+    cutOff.isDeaf = true;
+    for (let period = 0; period < 10; period += 1) {
+      await pass(1);
+      expect(await states(hosts)).not.toContain('down');
+    }
+    expect(await states(hosts)).toEqual(['up']);
+  });
+
+  it('goes on alone when nobody else is there, and hosts that are lost go down', async () => {
+    const only = looker();
+    const hosts = await started(2, only);
+    for (const host of hosts) silent.add(host);
+    await pass(4);
+    expect(await states(hosts)).toEqual(['down', 'down']);
+  });
+
+  it('makes nobody down while all are missing, and has them back within two periods', async () => {
+    const [one, other] = [looker(), looker()];
+    const hosts = await started(10, one, other);
+    for (const host of hosts) silent.add(host);
+    await pass(2);
+    expect((await catalogue.fleetWatch()).isOpen).toBe(true);
+    await pass(20);
+    expect(await states(hosts)).toEqual(all(hosts, 'suspect'));
+    silent.clear();
+    await pass(2);
+    expect(await states(hosts)).toEqual(all(hosts, 'up'));
+    expect((await catalogue.fleetWatch()).isOpen).toBe(false);
+    const modes = await Promise.all(hosts.map(async (id) => (await catalogue.host(id))?.mode));
+    expect(modes).toEqual(all(hosts, 'enabled'));
+  });
+
+  it('drops the look of a replica that stood still while another one looked', async () => {
+    const [paused, well] = [looker(), looker()];
+    const hosts = await started(10, paused, well);
+    paused.standsMs = 2.5 * PERIOD_MS;
+    await pass(4);
+    expect(times(paused, 'berth_looks_total stale')).toBe(1);
+    expect(await states(hosts)).toEqual(all(hosts, 'up'));
+    expect(await catalogue.fleetWatch()).toMatchObject({ isOpen: false, missing: 0 });
+  });
+
+  it('counts no miss of a look that was held up, and spares all for a while', async () => {
+    const only = looker();
+    const hosts = await started(5, only);
+    only.standsMs = 2.5 * PERIOD_MS;
+    await pass(3);
+    only.standsMs = 0;
+    silent.add(hosts[0] ?? '');
+    expect(times(only, 'berth_looks_total late')).toBe(1);
+    expect(await states(hosts)).toEqual(all(hosts, 'up'));
+    expect((await catalogue.fleetWatch()).graceUntil).not.toBeNull();
+    await pass(3);
+    expect(await states(hosts)).toEqual(['suspect', 'up', 'up', 'up', 'up']);
+    await pass(3);
+    expect(await states(hosts)).toEqual(['down', 'up', 'up', 'up', 'up']);
+  });
+
+  it('takes nothing of a host that has answered somebody else before it is saved', async () => {
+    let isStill = false;
+    const still = () => clock.sleep(isStill ? 1.5 * PERIOD_MS : 0);
+    const paused = looker({
+      async saveHostPolls(polls) {
+        await still();
+        return catalogue.saveHostPolls(polls);
+      },
+    });
+    const well = looker();
+    const hosts = await started(5, paused);
+    const [lost = ''] = hosts;
+    const host = await catalogue.host(lost);
+    if (host === null) throw new Error('it is gone');
+    const vm = await placedVm(catalogue, host);
+    silent.add(lost);
+    await pass(2);
+    expect(await catalogue.contacts(lost)).toMatchObject([{ state: 'suspect', missedPolls: 2 }]);
+    isStill = true;
+    await pass(0.6);
+    silent.clear();
+    well.loop.start();
+    await pass(3);
+    expect(await states(hosts)).toEqual(all(hosts, 'up'));
+    expect((await catalogue.vm(vm.id))?.state).toBe('placed');
+  });
+
+  it('goes on where it was when the catalogue went away in the middle of a look', async () => {
+    let failures = 0;
+    const only = looker({
+      saveHostPolls(polls) {
+        failures -= 1;
+        return failures < 0 ? catalogue.saveHostPolls(polls) : Promise.reject(new Error('away'));
+      },
+    });
+    const hosts = await started(10, only);
+    for (const host of hosts.slice(0, 6)) silent.add(host);
+    failures = 3;
+    await pass(5);
+    expect((await catalogue.fleetWatch()).isOpen).toBe(true);
+    expect(await states(hosts)).not.toContain('down');
+    silent.clear();
+    failures = 1;
+    await pass(3);
+    expect(await states(hosts)).toEqual(all(hosts, 'up'));
+    expect((await catalogue.fleetWatch()).isOpen).toBe(false);
+  });
+
+  it('spares all when it was stopped for an hour, and then takes the lost one for lost', async () => {
+    const before = looker();
+    const hosts = await started(5, before);
+    silent.add(hosts[0] ?? '');
+    await pass(2);
+    await before.loop.stop();
+    await pass(360);
+    looker().loop.start();
+    await pass(2.5);
+    expect(await states(hosts)).toEqual(['suspect', 'up', 'up', 'up', 'up']);
+    expect((await catalogue.fleetWatch()).graceUntil).not.toBeNull();
+    await pass(3);
+    expect(await states(hosts)).toEqual(['down', 'up', 'up', 'up', 'up']);
+  });
+
+  it('takes what is missing for lost after the word of an operator, and what answers for well', async () => {
+    const only = looker();
+    const hosts = await started(10, only);
+    for (const host of hosts.slice(0, 6)) silent.add(host);
+    await pass(3);
+    await catalogue.closeBreaker('they burnt', tester.actor);
+    for (const host of hosts.slice(0, 2)) silent.delete(host);
+    await pass(4);
+    const now = await states(hosts);
+    expect(now.filter((state) => state === 'down')).toHaveLength(4);
+    expect(now.filter((state) => state === 'up')).toHaveLength(6);
+    // The rest go missing as well: that is another loss.
+    for (const host of hosts) silent.add(host);
+    await pass(2);
+    expect(await catalogue.fleetWatch()).toMatchObject({ isOpen: true, hosts: 6, missing: 6 });
+  });
+});
