@@ -15,6 +15,7 @@ import type { JoinHostBody } from '../wire/hosts.js';
 import { sumOfHeld } from './claims.js';
 import { configuredMachine, realMachine, type Measure, type Measurement } from './discovery.js';
 import type { Driver } from './drivers/driver.js';
+import { isNewBoot, noteBoot } from './last-boot.js';
 import { loadIdentity, readBootId, type Identity, type LoadedIdentity } from './identity.js';
 import { createJoiner, type BackoffLimits, type Joiner } from './join.js';
 import type { Listener } from './listener.js';
@@ -166,7 +167,8 @@ async function startAgent(options: AgentOptions, name: string): Promise<Omit<Run
     ...{ store, driver, measure, policy, clock, log },
     removalWaitMs: REMOVAL_WAIT_MS,
   });
-  await keeper.open();
+  await keeper.open(await isNewBoot(dataDir, bootId));
+  await noteBoot(dataDir, bootId);
   const nextReport = reportNumbers(clock);
   const status = async (): Promise<AgentStatusBody> => {
     await driver.check();
@@ -184,6 +186,7 @@ async function startAgent(options: AgentOptions, name: string): Promise<Omit<Run
   };
   const app = createAgentApp({
     credential: identity.credential,
+    bootId,
     keeper,
     driver,
     log,

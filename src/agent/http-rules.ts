@@ -6,6 +6,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import express, { type ErrorRequestHandler, type RequestHandler, type Response } from 'express';
 import { DomainError, ERROR_CODES, type ErrorCode } from '../model/errors.js';
 import type { Log } from '../model/ports.js';
+import { BOOT_HEADER } from '../wire/agent.js';
 import { fieldErrors } from '../wire/field-errors.js';
 import { PROBLEM_CONTENT_TYPE, problemType } from '../wire/problem.js';
 
@@ -30,6 +31,21 @@ export function requireBearer(credential: string): RequestHandler {
     next(new DomainError('unauthenticated', 'Show the credential of this agent.'));
   };
 }
+
+/**
+ * An order may say for which start of the machine it was given. One that was given before the last
+ * start is refused: what it was about may be somewhere else by now.
+ */
+export const forThisBoot =
+  (bootId: string): RequestHandler =>
+  (request, _response, next) => {
+    const meant = request.get(BOOT_HEADER);
+    next(
+      meant === undefined || meant === bootId
+        ? undefined
+        : new DomainError('state_conflict', 'This machine was started anew since that was asked.'),
+    );
+  };
 
 const digest = (text: string) => createHash('sha256').update(text).digest();
 

@@ -2,8 +2,14 @@
  * A listening HTTP server that stops quickly and politely: what is under way is answered, what is
  * idle is closed at once. (Node's own close waits for connections that never sent a request.)
  */
-import { createServer, type RequestListener } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { tellBadRequests } from './bad-requests.js';
 
 export interface Listener {
   readonly port: number;
@@ -40,13 +46,17 @@ export async function listen(
     underWay.set(socket, 0);
     socket.once('close', () => underWay.delete(socket));
   });
-  server.on('request', (request, response) => {
+  const take = (request: IncomingMessage, response: ServerResponse) => {
     change(request.socket, 1);
     response.once('close', () => {
       change(request.socket, -1);
     });
     answer(request, response);
-  });
+  };
+  server.on('request', take);
+  // What is expected beyond 100-continue is not known here; the call is answered all the same.
+  server.on('checkExpectation', take);
+  tellBadRequests(server);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, bind, () => {

@@ -11,11 +11,20 @@ import {
   vmParamsSchema,
 } from '../wire/agent.js';
 import type { Driver } from './drivers/driver.js';
-import { jsonBody, plainHeaders, problems, requireBearer, valid } from './http-rules.js';
+import {
+  forThisBoot,
+  jsonBody,
+  plainHeaders,
+  problems,
+  requireBearer,
+  valid,
+} from './http-rules.js';
 import type { VmKeeper } from './vm-keeper.js';
 
 export interface AgentAppOptions {
   readonly credential: string;
+  /** Names this start of the machine. */
+  readonly bootId: string;
   readonly keeper: VmKeeper;
   readonly driver: Driver;
   readonly log: Log;
@@ -37,7 +46,7 @@ export function createAgentApp(options: AgentAppOptions): Express {
   app.get('/healthz', (_request, response) => {
     response.json({ ok: true });
   });
-  app.use(requireBearer(options.credential), ...jsonBody);
+  app.use(requireBearer(options.credential), forThisBoot(options.bootId), ...jsonBody);
   for (const [path, answers] of Object.entries({ ...vmRoutes(options), ...hostRoutes(options) })) {
     mount(app, path, answers);
   }

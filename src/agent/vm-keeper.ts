@@ -37,9 +37,12 @@ export class VmKeeper {
     this.#options = options;
   }
 
-  /** Takes up what was here before this process started. */
-  async open(): Promise<void> {
-    const { driver, store } = this.#options;
+  /**
+   * Takes up what was here before this process started.
+   * @param isNewBoot the machine was started anew: nothing runs, and nothing is started by itself
+   */
+  async open(isNewBoot = false): Promise<void> {
+    const { driver, store, clock } = this.#options;
     driver.open((vmId) => {
       this.#inBackground(
         'inspect',
@@ -49,7 +52,11 @@ export class VmKeeper {
     });
     for (const vm of store.vms()) {
       if (vm.removing) this.#inBackground('remove', vm.id, this.#removal(vm.id));
-      else await this.#note(vm, await driver.resume(vm));
+      else {
+        const isOff = isNewBoot && vm.state !== 'failed' && vm.state !== 'stopped';
+        const found: VmRecord = isOff ? { ...vm, state: 'stopped', stateSince: clock.now() } : vm;
+        await this.#note(vm, await driver.resume(found));
+      }
     }
   }
 

@@ -4,6 +4,7 @@
  */
 import type { LookupAddress } from 'node:dns';
 import { lookup } from 'node:dns/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import ipaddr from 'ipaddr.js';
 import { DomainError } from '../model/errors.js';
 
@@ -33,6 +34,12 @@ export const PRIVATE_NETWORKS: readonly string[] = [
 /** Metadata services of clouds give credentials to whoever asks from inside: never an agent. */
 const METADATA: readonly string[] = ['169.254.169.254', 'fd00:ec2::254'];
 
+/** A name service that hangs must not hold up who joins for as long as it likes. */
+const LOOKUP_LIMIT_MS = 3_000;
+
+/** Names looked up at once. Node has four threads for it, and files need them as well. */
+const LOOKUPS_MAX = 2;
+
 /**
  * @param networks in CIDR notation
  * @throws Error when one of them is none
@@ -48,6 +55,26 @@ export function fleetNetworks(
     const address = ipaddr.process(ip);
     if (METADATA.includes(address.toString())) return false;
     return ranges.some((range) => range[0].kind() === address.kind() && address.match(range));
+  };
+  let underWay = 0;
+  const lookUp = async (name: string): Promise<readonly LookupAddress[]> => {
+    if (underWay >= LOOKUPS_MAX) {
+      throw new DomainError('overloaded', 'Too many names are being looked up; try again soon.', {
+        retryAfterS: 1,
+      });
+    }
+    underWay += 1;
+    // It cannot be cancelled, so its place is taken until it is over.
+    const answer = ask(name)
+      .catch(() => [])
+      .finally(() => {
+        underWay -= 1;
+      });
+    const limit = new AbortController();
+    const none = sleep(LOOKUP_LIMIT_MS, [], { signal: limit.signal, ref: false }).catch(() => []);
+    const found = await Promise.race([answer, none]);
+    limit.abort();
+    return found;
   };
   const refuse = (what: string): DomainError =>
     new DomainError('invalid_request', 'Some fields are not valid; see errors.', {
@@ -66,7 +93,7 @@ export function fleetNetworks(
         if (has(name)) return name;
         throw refuse(`${name} does not`);
       }
-      const found = await ask(name).catch(() => []);
+      const found = await lookUp(name);
       if (found.length === 0) throw refuse(`${name} has no address`);
       const usable = found.find((one) => has(one.address));
       if (usable === undefined) throw refuse(`no address of ${name} does`);

@@ -8,7 +8,7 @@ import type { AgentStatus, AgentVm } from '../model/agent-report.js';
 import { DomainError } from '../model/errors.js';
 import type { AgentContact, Agents, Log } from '../model/ports.js';
 import { errorCode, errorLine } from '../std/error-code.js';
-import { agentStatusSchema, agentVmSchema, removalSchema } from '../wire/agent.js';
+import { agentStatusSchema, agentVmSchema, BOOT_HEADER, removalSchema } from '../wire/agent.js';
 import { fleetNetworks, hostIn, PRIVATE_NETWORKS, type FleetNetworks } from './addresses.js';
 import { refusalOf, saysUnknown } from './refusals.js';
 
@@ -169,6 +169,7 @@ async function sendOnce(
       host: new URL(contact.address).host,
       authorization: `Bearer ${contact.credential}`,
       accept: 'application/json',
+      ...(contact.bootId === undefined ? {} : { [BOOT_HEADER]: contact.bootId }),
       ...(hasBody ? { 'content-type': 'application/json' } : {}),
     },
     body: hasBody ? JSON.stringify(call.body) : null,

@@ -64,6 +64,27 @@ describe('restart', () => {
     await reach('running');
   });
 
+  it('starts nothing by itself when the machine was started anew, until it is told', async () => {
+    fixture = await startFixture();
+    for (const id of ['runs', 'rests']) {
+      await fixture.call('PUT', `/v1/vms/${id}`, order(1));
+      await reach('running', id);
+    }
+    await fixture.call('POST', '/v1/vms/rests/stop', { assignment: 1 });
+    await reach('stopped', 'rests');
+    await writeFile(join(fixture.dataDir, 'boot'), 'the-start-before\n');
+    await fixture.restart();
+    for (const id of ['runs', 'rests']) {
+      const { body } = await fixture.call('GET', `/v1/vms/${id}`);
+      expect(body).toMatchObject({ state: 'stopped', reason: null });
+    }
+    // The next start of the agent alone takes what it finds.
+    await fixture.call('POST', '/v1/vms/runs/start', { assignment: 1 });
+    await reach('running', 'runs');
+    await fixture.restart();
+    await reach('running', 'runs');
+  });
+
   it('goes on with a removal that was under way', async () => {
     fixture = await startFixture({ bootMs: 5, stopMs: 3_600_000 });
     await fixture.call('PUT', '/v1/vms/vm-1', order(1));

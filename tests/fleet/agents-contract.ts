@@ -55,6 +55,27 @@ export function describeAgents(name: string, factory: () => Promise<AgentsUnderT
       await under.close();
     });
 
+    it('obeys no order that was meant for another start of the machine', async () => {
+      const { bootId } = await under.agents.status(under.contact);
+      const before = { ...under.contact, bootId: 'the-start-before' };
+      const order = orderOf('vm-1', 1);
+      for (const call of [
+        () => under.agents.ensureVm(before, order),
+        () => under.agents.startVm(before, 'vm-1', 1),
+        () => under.agents.stopVm(before, 'vm-1', 1),
+        () => under.agents.removeVm(before, 'vm-1', 1),
+      ]) {
+        const failure = await failureOf(call());
+        expect([failure.code, failure.extra.agentCode]).toEqual([
+          'agent_refused',
+          'state_conflict',
+        ]);
+      }
+      expect(await reported()).toEqual([]);
+      const now = { ...under.contact, bootId };
+      expect(await under.agents.ensureVm(now, order)).toMatchObject({ id: 'vm-1' });
+    });
+
     it('gives a VM its whole life', async () => {
       expect(await ensure('vm-1', 1)).toMatchObject({ id: 'vm-1', assignment: 1, reason: null });
       await under.reach('vm-1', 'running');

@@ -2,6 +2,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTcpServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { createAgents } from '../../src/fleet/native-client.js';
 import { silentLog } from '../support/log.js';
@@ -153,6 +154,14 @@ describe('answers that cannot be used', () => {
     vms: [vm],
   };
 
+  const vmNumber = (_none: unknown, number: number) => ({ id: `v${number.toString()}` });
+  const twice = (part: string, put: string) => JSON.stringify(status).replace(part, put);
+  const classes = (count: number) =>
+    Object.fromEntries(
+      Array.from({ length: count }, (_none, index) => [`c${index.toString()}`, 1]),
+    );
+  const longReason = { code: 'x', detail: 'y'.repeat(100_000) };
+
   it('takes an honest answer, with fields it does not know', async () => {
     answer = say(200, { ...status, more: 1, vms: [{ ...vm, ip: '10.0.0.1' }] });
     expect((await agents.status(contact())).vms).toEqual([vm]);
@@ -178,6 +187,18 @@ describe('answers that cannot be used', () => {
     ['an id that is a path', { ...status, vms: [{ ...vm, id: '../../etc' }] }],
     ['assignment 0', { ...status, vms: [{ ...vm, assignment: 0 }] }],
     ['VMs that are no list', { ...status, vms: { length: 1 } }],
+    ['100,000 VMs', { ...status, vms: Array.from({ length: 100_000 }, vmNumber) }],
+    ['the same class twice, once too large', twice('"total":8', '"total":8,"total":1e300')],
+    ['a VM of size 1e300', twice('"cpu":1}', '"cpu":1e300}')],
+    ['a report number below any', { ...status, report: -1 }],
+    ['a version as long as a book', { ...status, version: 'v'.repeat(100_000) }],
+    ['a class name as long as a book', { ...status, used: { ['c'.repeat(100_000)]: 1 } }],
+    ['more classes than any host has', { ...status, used: classes(1_000) }],
+    ['a reason as long as a book', { ...status, vms: [{ ...vm, reason: longReason }] }],
+    ['a number for its id', { ...status, hostId: 1 }],
+    ['a list for its totals', { ...status, totals: [] }],
+    ['a text for its load', { ...status, load: 'low' }],
+    ['a list around it', [status]],
   ])('a status with %s counts as no answer', async (_what, body) => {
     answer = say(200, body);
     const failure = await failureOf(agents.status(contact()));
@@ -245,6 +266,43 @@ describe('answers that cannot be used', () => {
       'agent_unreachable',
       expect.stringMatching(/ResponseExceededMaxSize/),
     ]);
+  });
+
+  it('reads an endless body no further than that', async () => {
+    let sent = 0;
+    answer = (_request, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      const chunk = Buffer.alloc(256 * 1024, ' ');
+      const more = (): void => {
+        while (!response.destroyed && response.write(chunk)) sent += chunk.length;
+      };
+      response.on('drain', more);
+      more();
+    };
+    const patient = createAgents({ log: silentLog, deadlineMs: 20_000 });
+    const failure = await failureOf(patient.status(contact()));
+    await patient.close();
+    expect(failure.internal).toMatch(/ResponseExceededMaxSize/);
+    // What the sockets hold on both sides comes on top.
+    expect(sent).toBeLessThan(64 * 1024 * 1024);
+  });
+
+  it('unpacks nothing: a small body that would be a large one is no answer', async () => {
+    const bomb = gzipSync(Buffer.alloc(64 * 1024 * 1024, ' '));
+    answer = (_request, response) => {
+      response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' });
+      response.end(bomb);
+    };
+    const failure = await failureOf(agents.status(contact()));
+    expect(failure.internal).toBe('no usable answer (status 200)');
+  });
+
+  it('takes nothing from keys that would change every object', async () => {
+    answer = say(200, twice('"used":{', '"__proto__":{"cpu":1},"used":{"__proto__":{"cpu":1}'));
+    const answered = await agents.status(contact());
+    expect(Object.keys(answered.used)).toEqual([]);
+    expect(({} as Readonly<Record<string, unknown>>).cpu).toBeUndefined();
+    expect(answered.used.cpu).toBeUndefined();
   });
 
   it('waits for a slow body no longer than the deadline', async () => {
