@@ -11,6 +11,7 @@ import { systemClock } from '../std/clock.js';
 import { createApp } from './app.js';
 import { EventFeed } from './event-feed.js';
 import type { Closing } from './exchange.js';
+import { inFlightUpTo } from './in-flight.js';
 import { createLimits, DEFAULT_LIMITS, type LimitSettings } from './limits.js';
 import type { Metrics } from './metrics.js';
 import { createOpenApi } from './openapi.js';
@@ -30,6 +31,8 @@ export interface ApiOptions {
   readonly port: number;
   readonly bind: string;
   readonly bodyBytesMax?: number;
+  /** Requests in flight beyond which more are refused. */
+  readonly inFlightMax?: number;
   /** How often callers may ask; what is absent has its default. */
   readonly limits?: Partial<LimitSettings>;
   /** How events are followed; what is absent has its default. */
@@ -51,6 +54,12 @@ export interface Api {
 const DEFAULT_EVENT_LIMITS = { readersMax: 100, heartbeatMs: 15_000 };
 
 const BODY_BYTES_MAX = 64 * 1024;
+
+/** More than are ever in flight while each is answered in time. */
+const IN_FLIGHT_MAX = 1_000;
+
+/** Open connections; more are closed before a byte is read. Each may hold up to a body. */
+const CONNECTIONS_MAX = 10_000;
 
 /** Below the limit of the whole shut-down, so that the rest still gets its turn. */
 const CLOSE_LIMIT_MS = 8_000;
@@ -95,9 +104,11 @@ export function createApi(options: ApiOptions): Api {
     log,
     telemetry: metrics,
     closing,
+    inFlight: inFlightUpTo(options.inFlightMax ?? IN_FLIGHT_MAX),
     headers,
   });
   const server = createServer({ ...SERVER_LIMITS, ...options.serverLimits }, app);
+  server.maxConnections = CONNECTIONS_MAX;
   refuseBadRequests(server, { log, telemetry: metrics, headers });
   // What is expected beyond 100-continue is not known here; the request is answered all the same.
   server.on('checkExpectation', app);

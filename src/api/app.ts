@@ -6,6 +6,7 @@ import { authorize, createGate } from './auth.js';
 import { createBodyReader, type BodyReader } from './body.js';
 import { Exchange, type Closing } from './exchange.js';
 import { answeredOnce } from './idempotency.js';
+import type { InFlight } from './in-flight.js';
 import type { Limits } from './limits.js';
 import { malformed } from './problem.js';
 import type { ApiPorts, Route } from './route.js';
@@ -19,6 +20,7 @@ export interface AppOptions {
   readonly log: Log;
   readonly telemetry: Telemetry;
   readonly closing: Closing;
+  readonly inFlight: InFlight;
   /** On every answer. */
   readonly headers: Readonly<Record<string, string>>;
 }
@@ -60,7 +62,14 @@ function guard({ routes, adminToken, ports, limits, closing }: AppOptions): Requ
   const { catalogue } = ports;
   const beforeLookup = (address: string) => limits.mayTry(address);
   const gate = createGate({ routes, adminToken, catalogue, beforeLookup });
+  // A replica that has much to do is no dead one.
+  const probes = new Set(routes.filter(({ quiet }) => quiet === true).map(({ path }) => path));
   return async (request, response, next) => {
+    if (!exchangeOf(response).isAdmitted && !probes.has(request.path)) {
+      throw new DomainError('overloaded', 'This replica has too much to do; try again soon.', {
+        retryAfterS: 1,
+      });
+    }
     if (closing.isClosing()) {
       throw new DomainError('shutting_down', 'This replica is stopping; ask another.');
     }
@@ -98,6 +107,8 @@ function handlerOf(route: Route, ports: ApiPorts, readBody: BodyReader): Request
     const body = route.body === undefined ? undefined : await readBody(request, response);
     const from = request.url.indexOf('?');
     const queryString = from === -1 ? '' : request.url.slice(from + 1);
+    // What is done for nobody keeps out what is done for somebody.
+    if (exchange.isGone) return;
     const raw = { params: request.params, queryString, body };
     const answer = () => route.run(raw, exchange, ports);
     exchange.answer(

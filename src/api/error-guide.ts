@@ -108,7 +108,7 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, ErrorAdvice>> = {
     adds: '`errors`: names `idempotency-key`.',
   },
   overloaded: {
-    when: 'More requests wait for a place than this replica takes on, or none could be decided in time. Nothing was booked.',
+    when: 'This replica has more requests in flight, or more that wait for a place, than it takes on; or no place could be decided in time. Nothing was booked.',
     remedy: 'Try again after `Retry-After`, with the same id if you chose one.',
   },
   rate_limited: {

@@ -214,7 +214,8 @@ export class EventFeed {
         await this.#look();
       } catch (error) {
         log.warn('events come later', { error });
-        pauseMs = RETRY_MS;
+        // Replicas that met the same failure must not come back together.
+        pauseMs = RETRY_MS * (0.5 + Math.random());
       }
       await clock.sleep(pauseMs);
     }

@@ -27,6 +27,7 @@ export const EXAMPLE_VM: VmBody = {
   resources: { cpu: 2, memory: 2048, disk: 10240 },
   image: 'debian-12',
   constraints: { zone: 'zone-a', labels: { required: { disk: 'ssd' } } },
+  onHostLoss: 'keep',
   reason: null,
   attempts: [{ host: HOST_REF, at: '2026-11-21T10:00:00.000Z', outcome: 'placed', detail: null }],
   violations: [],
@@ -59,6 +60,7 @@ export const EXAMPLE_HOST: HostBody = {
   modeReason: null,
   modeOwner: null,
   modeUntil: null,
+  fence: null,
   overrides: {},
   overFull: false,
   resources: {
@@ -167,5 +169,6 @@ export const EXAMPLE_READY = {
   dependencies: {
     ledger: { state: 'ready', detail: null },
     catalogue: { state: 'ready', detail: null },
+    fleet: { state: 'ready', detail: null },
   },
 };

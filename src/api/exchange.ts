@@ -13,6 +13,7 @@ import { expectedError, problemOf, retryAfterOf } from './problem.js';
 import type { Principal } from './principal.js';
 import type { Answer, Call, Route, StreamAnswer } from './route.js';
 import { sendStream } from './stream.js';
+import type { InFlight } from './in-flight.js';
 import { errorFor } from './tenancy.js';
 
 /** Ids that callers may choose; anything else could forge log lines or headers. */
@@ -34,6 +35,7 @@ export interface ExchangeOptions {
   readonly log: Log;
   readonly telemetry: Telemetry;
   readonly closing: Closing;
+  readonly inFlight: InFlight;
   /** On every answer. */
   readonly headers: Readonly<Record<string, string>>;
 }
@@ -48,6 +50,8 @@ export interface Closing {
 /** Lives from the first byte to the end of the answer. */
 export class Exchange {
   readonly requestId: string;
+  /** false: this replica has as many requests in flight as it takes. */
+  readonly isAdmitted: boolean;
   route: Route | undefined;
   /** Set by the guard; nobody in particular on public routes. */
   principal: Principal = NOBODY;
@@ -72,7 +76,10 @@ export class Exchange {
     this.requestId =
       typeof given === 'string' && REQUEST_ID_PATTERN.test(given) ? given : randomUUID();
     this.#headers = { ...options.headers, 'X-Request-Id': this.requestId };
+    const leave = options.inFlight.enter();
+    this.isAdmitted = leave !== null;
     response.once('close', () => {
+      leave?.();
       this.#over();
     });
   }
@@ -90,7 +97,16 @@ export class Exchange {
   }
 
   get by(): Caller {
-    return { actor: { ...this.principal.actor, requestId: this.requestId }, log: this.log };
+    return {
+      actor: { ...this.principal.actor, requestId: this.requestId },
+      log: this.log,
+      isGone: () => this.isGone,
+    };
+  }
+
+  /** Nobody is there any more to hear the answer. */
+  get isGone(): boolean {
+    return this.#response.destroyed || this.#request.socket.destroyed;
   }
 
   /** For whatever answer this request will get. */

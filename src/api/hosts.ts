@@ -7,7 +7,7 @@ import { unitOf } from '../model/resources.js';
 import type { JoinTicket } from '../model/token.js';
 import type { pageQuerySchema } from '../wire/fields.js';
 import type { AgentStatusBody } from '../wire/agent.js';
-import type { HostBody, JoinHostBody, PatchHostBody } from '../wire/hosts.js';
+import type { FenceHostBody, HostBody, JoinHostBody, PatchHostBody } from '../wire/hosts.js';
 import type { Principal } from './principal.js';
 import type { Answer, ApiPorts, Call } from './route.js';
 
@@ -75,6 +75,13 @@ export async function patchHost(
   return { status: 200, json: hostBody(host) };
 }
 
+export async function fenceHost(
+  { params, body, by }: Call<HostParams, undefined, FenceHostBody>,
+  { control }: ApiPorts,
+): Promise<Answer> {
+  return { status: 200, json: hostBody(await control.fenceHost(params.host, body.reason, by)) };
+}
+
 /** An agent says by itself how it is; the guard lets it in only for its own host. */
 export async function acceptStatus(
   { params, body, principal }: Call<HostParams, undefined, AgentStatusBody>,
@@ -117,6 +124,10 @@ export function hostBody(host: Host): HostBody {
     modeReason: host.modeReason,
     modeOwner: host.modeOwner,
     modeUntil: host.modeUntil === null ? null : host.modeUntil.toISOString(),
+    fence:
+      host.fence === null
+        ? null
+        : { at: host.fence.at.toISOString(), reason: host.fence.reason, by: host.fence.by },
     overrides: host.overrides,
     overFull: isOverFull(limits, host.allocated),
     resources: Object.fromEntries(resources),

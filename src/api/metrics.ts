@@ -69,11 +69,17 @@ export const METRICS: Readonly<
   berth_rebuilds_total: counter('Rebuilds of the ledger', 'reason', 'outcome'),
   berth_drift: gauge('Findings of the last verification, by code', 'kind'),
   berth_event_readers_cut_total: counter('Readers of events that were cut off for being slow'),
+  berth_set_aside_total: counter('What could not be worked with and was left aside', 'kind'),
   berth_agent_polls_total: counter('Polls of host agents', 'outcome'),
+  berth_looks_total: counter('Looks at all hosts', 'outcome'),
   berth_hosts: gauge('Hosts that are not retired', 'state'),
   berth_capacity: gauge('Amounts of all hosts together', 'class', 'kind'),
   berth_waiting_vms: gauge('VMs that wait for room, in the whole fleet'),
   berth_waited_total: counter('VMs that have left the waiting room', 'outcome'),
+  berth_breaker_open: gauge(
+    '1 while so many hosts are missing that Berth takes itself to be cut off',
+  ),
+  berth_breaker_changes_total: counter('Times that this replica saw the breaker change', 'to'),
   berth_lifecycle_steps_total: counter('Steps taken for VMs', 'step', 'outcome'),
 };
 

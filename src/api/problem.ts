@@ -9,6 +9,7 @@ export const COMMON_ERRORS: readonly ErrorCode[] = [
   'unauthenticated',
   'forbidden',
   'rate_limited',
+  'overloaded',
   'request_timeout',
   'headers_too_large',
   'internal_error',

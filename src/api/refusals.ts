@@ -53,6 +53,11 @@ export function refuseBadRequests(server: Server, options: RefusalOptions): void
     }
   });
   server.on('connect', (_request, socket) => {
+    // Node has let go of this connection: nobody else hears when the caller resets it, and an error
+    // that nobody hears ends the process.
+    socket.on('error', () => {
+      socket.destroy();
+    });
     const error = new DomainError('method_not_allowed', 'CONNECT is not allowed here.', {
       extra: { allow: [] },
     });

@@ -3,6 +3,7 @@
  * the checks, the guard, the OpenAPI document and the tests are all made from it.
  */
 import type { Route } from './route.js';
+import { BREAKER_ROUTES } from './routes/breaker.js';
 import { DOCUMENTATION_ROUTES } from './routes/documentation.js';
 import { DRAIN_ROUTES } from './routes/drains.js';
 import { EVENT_ROUTES } from './routes/events.js';
@@ -26,6 +27,7 @@ export const ROUTES: readonly Route[] = [
   ...OPERATION_ROUTES,
   ...ORPHAN_ROUTES,
   ...VERIFY_ROUTES,
+  ...BREAKER_ROUTES,
   ...TOKEN_ROUTES,
   ...EVENT_ROUTES,
   ...DOCUMENTATION_ROUTES,

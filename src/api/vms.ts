@@ -118,6 +118,7 @@ export const vmBody = (vm: Vm): VmBody => ({
   resources: vm.resources,
   image: vm.image,
   constraints: constraintsBody(vm.constraints),
+  onHostLoss: vm.onHostLoss,
   reason: vm.reason === null ? null : { code: vm.reason.code, detail: vm.reason.detail },
   attempts: vm.attempts.map(({ host, at, outcome, detail }) => ({
     host: { id: host.id, name: host.name },

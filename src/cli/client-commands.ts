@@ -3,6 +3,7 @@
  * (`up`, `serve`, `agent`) is bin's.
  */
 import type { Command } from 'commander';
+import { registerBreakerCommands } from './breaker-command.js';
 import type { CliContext } from './context.js';
 import { registerEventCommands } from './event-commands.js';
 import { registerHostCommands } from './host-commands.js';
@@ -47,6 +48,7 @@ export function registerClientCommands(program: Command, context: CliContext): v
   registerUsageCommand(program, context);
   registerRebuildCommand(program, context);
   registerVerifyCommand(program, context);
+  registerBreakerCommands(program, context);
   registerEventCommands(program, context);
   registerTokenCommands(program, context);
   program.addHelpText('after', GLOBAL_HELP);

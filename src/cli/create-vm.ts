@@ -1,5 +1,6 @@
 /** `berth vm create`: one call that places VMs and, unless told otherwise, waits until they run. */
 import type { StrategyName } from '../model/strategies.js';
+import type { OnHostLoss } from '../model/vm.js';
 import {
   createdVmsSchema,
   vmSchema,
@@ -26,6 +27,7 @@ export interface CreateOptions extends RequestOptions {
   /** So many alike instead of one. */
   readonly count?: number;
   readonly partial?: boolean;
+  readonly onHostLoss?: OnHostLoss;
   readonly strategy?: StrategyName;
   readonly reservation?: string;
   /** Wait for room instead of being refused. */
@@ -83,13 +85,14 @@ async function createAlike(
 
 function bodyOf(options: CreateOptions): CreateVmsBody {
   const { id, name, image, path, queue, deadline, strategy, reservation } = options;
-  const { count, partial } = options;
+  const { count, partial, onHostLoss } = options;
   return {
     ...(id === undefined ? {} : { id }),
     ...(name === undefined ? {} : { name }),
     ...(image === undefined ? {} : { image }),
     ...(path === undefined ? {} : { path }),
     ...requestOf(options),
+    ...(onHostLoss === undefined ? {} : { onHostLoss }),
     ...(strategy === undefined ? {} : { strategy }),
     ...(reservation === undefined ? {} : { reservation }),
     ...(queue === true || deadline !== undefined ? { whenFull: 'queue' as const } : {}),

@@ -116,11 +116,20 @@ function lineOf({ at, kind, vm, host, reservation }: EventBody): string {
     kind.padEnd(KIND_WIDTH),
     (subject?.name ?? '').padEnd(NAME_WIDTH),
     ...(vm === undefined ? [] : vmWords(vm)),
-    ...(host === undefined ? [] : [host.state, ...(host.mode === 'enabled' ? [] : [host.mode])]),
-    ...(host?.modeReason === undefined || host.modeReason === null ? [] : [host.modeReason]),
+    ...(host === undefined ? [] : hostWords(host)),
     ...(reservation === undefined ? [] : [`on ${reservation.host.name}`]),
   ];
   return plain(words.join('  '));
+}
+
+function hostWords(host: NonNullable<EventBody['host']>): string[] {
+  const { state, mode, modeReason, fence } = host;
+  return [
+    state,
+    ...(fence === undefined || fence === null ? [] : [`fenced: ${fence.reason} (${fence.by})`]),
+    ...(mode === 'enabled' ? [] : [mode]),
+    ...(modeReason === null ? [] : [modeReason]),
+  ];
 }
 
 function vmWords({ state, desiredState, host, reason }: NonNullable<EventBody['vm']>): string[] {

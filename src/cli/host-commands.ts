@@ -6,6 +6,7 @@ import type { Client } from './client.js';
 import type { CliContext } from './context.js';
 import { parseDurationS } from './durations.js';
 import { registerDrainCommands } from './drain-commands.js';
+import { registerFence } from './fence-command.js';
 import { hostPath } from './host-path.js';
 import { registerHostSet } from './host-settings.js';
 import { printHost, printHosts } from './host-view.js';
@@ -20,6 +21,7 @@ export function registerHostCommands(program: Command, context: CliContext): voi
   registerCordon(host, context);
   registerUncordon(host, context);
   registerHostSet(host, context);
+  registerFence(host, context);
   registerDrainCommands(host, context);
 }
 

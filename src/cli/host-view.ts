@@ -22,7 +22,7 @@ export function printHosts(context: CliContext, hosts: readonly HostBody[]): voi
     LIST_COLUMNS,
     hosts.map((host) => [
       host.name,
-      host.overFull ? `${host.state}, over-full` : host.state,
+      stateOf(host),
       host.mode,
       host.zone,
       host.vms.toString(),
@@ -32,6 +32,10 @@ export function printHosts(context: CliContext, hosts: readonly HostBody[]): voi
   printLine(context);
   printLine(context, 'CPU, MEMORY and DISK: booked/limit. The limit is what may be booked.');
 }
+
+/** `down, fenced`, `up, over-full`. */
+const stateOf = ({ state, fence, overFull }: HostBody): string =>
+  [state, ...(fence === null ? [] : ['fenced']), ...(overFull ? ['over-full'] : [])].join(', ');
 
 function bookedOf({ resources }: HostBody, resource: string): string {
   const amount = resources[resource];
@@ -59,6 +63,10 @@ function modeOf({ mode, modeReason, modeOwner, modeUntil }: HostBody): string {
   return `${mode}${why}${owner}${modeUntil === null ? '' : `, until ${modeUntil}`}`;
 }
 
+/** `power is cut (jo), since …` */
+const fenceOf = ({ at, reason, by }: NonNullable<HostBody['fence']>): string =>
+  `${reason} (${by}), since ${at}`;
+
 /** What the operator says in place of agent and configuration; `-` when nothing. */
 function overridesOf({ overrides }: HostBody): string {
   const { zone, labels, overcommit, reserve, totals } = overrides;
@@ -85,6 +93,7 @@ export function printHost(context: CliContext, host: HostBody): void {
     ['id', host.id],
     ['state', host.state],
     ['mode', modeOf(host)],
+    ...(host.fence === null ? [] : [['fenced', fenceOf(host.fence)] as const]),
     ['zone', host.zone],
     ['labels', labels.length === 0 ? '-' : labels.join(', ')],
     ['set by hand', overridesOf(host)],

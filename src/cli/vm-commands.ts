@@ -1,7 +1,7 @@
 /** `berth vm …`: create, list, show, start, stop, delete. */
 import { randomUUID } from 'node:crypto';
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { VM_STATES } from '../model/vm.js';
+import { ON_HOST_LOSS, VM_STATES } from '../model/vm.js';
 import { vmPageSchema, vmSchema, type VmBody } from '../wire/vms.js';
 import { parseCount } from './amounts.js';
 import type { CliContext } from './context.js';
@@ -58,6 +58,12 @@ function registerCreate(vm: Command, context: CliContext): void {
     .option('--key <key>', 'name of this request: a repeat with it is never done twice')
     .option('--count <count>', 'so many alike; their names end in -1, -2, …', parseCount)
     .option('--partial', 'with --count: as many as there is room for, instead of all or none')
+    .addOption(
+      new Option(
+        '--on-host-loss <what>',
+        'when its host is fenced: keep it waiting there (the default), or restart it elsewhere',
+      ).choices(ON_HOST_LOSS),
+    )
     .addOption(strategyOption())
     .option('--reservation <id>', 'take the room of this reservation, which ends with it')
     .option('--queue', 'when no host has room, wait in line instead of being refused')

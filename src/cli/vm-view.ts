@@ -44,6 +44,7 @@ export function printVm(context: CliContext, vm: VmBody): void {
     ['resources', amounts(vm.resources)],
     ['image', vm.image ?? NOTHING],
     ['constraints', constraintsLine(vm.constraints)],
+    ['on host loss', vm.onHostLoss],
     ...(vm.violations.length === 0 ? [] : [['wishes broken', groupsLine(vm.violations)] as const]),
     [
       'allocation',

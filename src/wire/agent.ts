@@ -11,6 +11,9 @@ import {
 } from './fields.js';
 import { agentVersionSchema, totalsSchema } from './hosts.js';
 
+/** Header of an order: the start of the machine that it is for. */
+export const BOOT_HEADER = 'berth-boot';
+
 /** Grows with every placement in the fleet; an agent obeys only the newest it has seen per VM. */
 export const assignmentSchema = z.int().min(1);
 

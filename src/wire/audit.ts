@@ -5,7 +5,17 @@ import { pageOf, pageQuerySchema, timestampSchema } from './fields.js';
 
 const factsSchema = z.record(z.string(), z.unknown()).nullable();
 
-const nameOf = (what: string) => z.string().min(1).max(128).optional().meta({ description: what });
+/** Databases keep no NUL; and no id or name has any other of them. */
+const NO_CONTROLS = /^\P{Cc}*$/u;
+
+const nameOf = (what: string) =>
+  z
+    .string()
+    .min(1)
+    .max(128)
+    .regex(NO_CONTROLS, 'must have no control characters')
+    .optional()
+    .meta({ description: what });
 
 export const auditQuerySchema = pageQuerySchema.extend({
   actor: nameOf('Only what this token, host or part of Berth did; by its id or name'),

@@ -15,7 +15,8 @@ import {
   timestampSchema,
   zoneSchema,
 } from './fields.js';
-import { attemptSchema, constraintsSchema } from './vms.js';
+import { fenceSchema } from './hosts.js';
+import { attemptSchema, constraintsSchema, onHostLossSchema } from './vms.js';
 
 const KINDS = new Set<string>(EVENT_KINDS);
 
@@ -71,6 +72,7 @@ const eventVmSchema = z.object({
   resources: resourcesSchema,
   image: imageSchema.nullable(),
   constraints: constraintsSchema,
+  onHostLoss: onHostLossSchema.optional().meta({ description: 'Absent: of an earlier release' }),
   reason: reasonSchema.nullable(),
   attempts: z.array(attemptSchema),
   violations: z.array(groupRuleSchema),
@@ -90,6 +92,7 @@ const eventHostSchema = z.object({
   modeReason: z.string().nullable(),
   modeOwner: z.string().nullable(),
   modeUntil: timestampSchema.nullable(),
+  fence: fenceSchema.nullable().optional().meta({ description: 'Absent: of an earlier release' }),
 });
 
 const eventReservationSchema = z.object({
@@ -103,6 +106,14 @@ const eventReservationSchema = z.object({
   createdAt: timestampSchema,
 });
 
+const eventFleetSchema = z.object({
+  breaker: z.enum(['open', 'closed']),
+  since: timestampSchema.nullable(),
+  reason: z.string().nullable(),
+  hosts: z.int(),
+  missing: z.int(),
+});
+
 /** What stands behind `data:`. Fields may be added. */
 export const eventSchema = z
   .object({
@@ -112,6 +123,7 @@ export const eventSchema = z
     vm: eventVmSchema.optional(),
     host: eventHostSchema.optional(),
     reservation: eventReservationSchema.optional(),
+    fleet: eventFleetSchema.optional(),
   })
   .meta({ id: 'Event' });
 export type EventBody = z.infer<typeof eventSchema>;

@@ -110,8 +110,12 @@ export const groupRuleSchema = z
 
 export const zoneSchema = nameSchema.meta({ example: 'zone-a' });
 
+const TIME_RULE = 'must be a time in UTC, such as 2026-11-21T10:00:00Z';
+
 export const timestampSchema = z.iso
-  .datetime({ error: orRequired('must be a time in UTC, such as 2026-11-21T10:00:00Z') })
+  .datetime({ error: orRequired(TIME_RULE) })
+  // There was no such year, and databases know that.
+  .refine((text) => !text.startsWith('0000'), TIME_RULE)
   .meta({ example: '2026-11-21T10:00:00.000Z' });
 
 export const reasonSchema = z.strictObject({ code: z.string(), detail: z.string() });

@@ -135,6 +135,18 @@ export const patchHostSchema = z
   .meta({ id: 'PatchHost', example: { mode: 'cordoned', reason: 'new memory modules' } });
 export type PatchHostBody = z.infer<typeof patchHostSchema>;
 
+/** Whoever says that a host is off says why: others will ask what became of its VMs. */
+export const fenceHostSchema = z
+  .strictObject({ reason: modeReasonSchema })
+  .meta({ id: 'FenceHost', example: { reason: 'its power supply burnt out' } });
+export type FenceHostBody = z.infer<typeof fenceHostSchema>;
+
+export const fenceSchema = z.strictObject({
+  at: timestampSchema,
+  reason: z.string(),
+  by: z.string(),
+});
+
 export const hostSchema = z
   .strictObject({
     id: idSchema,
@@ -149,6 +161,10 @@ export const hostSchema = z
     modeOwner: z.string().nullable(),
     /** When the cordon ends by itself. */
     modeUntil: timestampSchema.nullable(),
+    fence: fenceSchema.nullable().meta({
+      description:
+        'An operator said that it is off; until it is back and was told what it lost, it is not up',
+    }),
     /** What an operator said; what is absent is as the agent or the configuration says. */
     overrides: z.strictObject({
       zone: zoneSchema.optional(),

@@ -39,6 +39,11 @@ export const readinessSchema = z
         state: z.enum(['ready', 'unavailable']),
         detail: z.string().nullable(),
       }),
+      /** Whatever it is, the replica is ready. */
+      fleet: z.strictObject({
+        state: z.enum(['ready', 'breaker_open', 'unknown']),
+        detail: z.string().nullable(),
+      }),
     }),
   })
   .meta({ id: 'Readiness' });

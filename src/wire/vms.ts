@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { ERROR_CODES, type ErrorCode } from '../model/errors.js';
 import { RESERVATION_PREFIX } from '../model/reservation.js';
 import { STRATEGY_NAMES } from '../model/strategies.js';
-import { ATTEMPT_OUTCOMES, DESIRED_STATES, VM_STATES } from '../model/vm.js';
+import { ATTEMPT_OUTCOMES, DESIRED_STATES, ON_HOST_LOSS, VM_STATES } from '../model/vm.js';
 import { RANKED_CLASSES } from '../model/resources.js';
 import { WAITING_DEADLINE_S_MAX, WHEN_FULL, type WhenFull } from '../model/waiting.js';
 import { RESOURCE_CLASS_PATTERN } from '../model/ids.js';
@@ -105,6 +105,12 @@ export const strategySchema = z.enum(STRATEGY_NAMES).meta({
   description: 'How hosts are ranked for it; as configured when absent. Only operators may choose',
 });
 
+export const onHostLossSchema = z.enum(ON_HOST_LOSS).meta({
+  description:
+    'When an operator says that its host is off: keep it waiting for the host (the default), or ' +
+    'restart it elsewhere from its image, without what was on its disk',
+});
+
 const newVmIdSchema = idSchema.refine(
   (id) => !id.startsWith(RESERVATION_PREFIX),
   `must not begin with "${RESERVATION_PREFIX}": reservations do`,
@@ -118,6 +124,7 @@ export const vmRequestFields = {
   resources: requestedResourcesSchema,
   image: imageSchema.optional(),
   constraints: constraintsSchema.optional(),
+  onHostLoss: onHostLossSchema.optional(),
   strategy: strategySchema.optional(),
   reservation: idSchema.optional().meta({
     description: 'Id of the reservation whose room it takes; only operators may',
@@ -245,6 +252,7 @@ export const vmSchema = z
     resources: resourcesSchema,
     image: imageSchema.nullable(),
     constraints: constraintsSchema,
+    onHostLoss: onHostLossSchema,
     reason: reasonSchema.nullable(),
     attempts: z.array(attemptSchema),
     violations: z

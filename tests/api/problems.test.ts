@@ -372,3 +372,15 @@ describe('every answer', () => {
     expect([of('/v1/hosts'), of('(none)'), of('/healthz')]).toEqual(['info', 'info', 'debug']);
   });
 });
+
+describe('what a fuzz has found', () => {
+  it.each([
+    ['a NUL in the subject of the audit log', '/v1/audit?subject=%00', 'subject'],
+    ['a NUL in its actor', '/v1/audit?actor=a%00b', 'actor'],
+    ['a year that never was', '/v1/audit?since=0000-01-01T00:00:00Z', 'since'],
+  ])('%s is refused by name', async (_what, path, field) => {
+    const reply = await server.call(path);
+    expect(reply.status).toBe(400);
+    expect(reply.problem().errors?.map((error) => error.field)).toEqual([field]);
+  });
+});

@@ -1,9 +1,13 @@
 /** Requests that are no HTTP, too long or too slow: answered on the wire, as problems. */
+import { createServer } from 'node:http';
 import { connect, type Socket } from 'node:net';
+import { PassThrough } from 'node:stream';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { refuseBadRequests } from '../../src/api/refusals.js';
 import { problemSchema, type ProblemBody } from '../../src/wire/problem.js';
 import { ADMIN_TOKEN, startApi, type ApiServer } from '../support/api-server.js';
 import { modelHost } from '../support/control-double.js';
+import { silentLog } from '../support/log.js';
 
 let server: ApiServer;
 /** Its patience is short, so that tests need none. */
@@ -110,6 +114,16 @@ describe('what is no request', () => {
   it('or a wish to go through', async () => {
     const { heard } = talk(server, 'CONNECT example.org:443 HTTP/1.1\r\nhost: x\r\n\r\n');
     expect(lastAnswer(await heard).problem.code).toBe('method_not_allowed');
+  });
+
+  it('ends nothing when its caller resets the connection', () => {
+    const bare = createServer();
+    const options = { log: silentLog, telemetry: server.metrics, headers: {} };
+    refuseBadRequests(bare, options);
+    const socket = new PassThrough();
+    bare.emit('connect', {}, socket);
+    expect(() => socket.emit('error', new Error('read ECONNRESET'))).not.toThrow();
+    expect(socket.destroyed).toBe(true);
   });
 
   it('is answered after the answer that is due before it', async () => {

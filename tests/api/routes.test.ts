@@ -1,6 +1,7 @@
 /** Each route: what is sent, and what comes back. Answers are also held to the route table. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { ROUTES } from '../../src/api/routes.js';
+import type { ReadinessBody } from '../../src/wire/ops.js';
 import { modelHost, modelVm } from '../support/control-double.js';
 import { modelReservation } from '../support/reservations-double.js';
 import { startApi, type ApiServer, type Sent } from '../support/api-server.js';
@@ -250,6 +251,10 @@ const ROWS: readonly Row[] = [
   },
   // Only the agent of that host may; see host-settings.test.ts.
   post('/v1/hosts/host-a/status', {}, 403, 'forbidden'),
+  post('/v1/hosts/name-a/fence', { reason: 'power is cut' }, 409, 'state_conflict'),
+  post('/v1/hosts/name-a/fence', {}, 400, 'invalid_request', 'reason'),
+  post('/v1/hosts/name-a/fence', { reason: ' ' }, 400, 'invalid_request', 'reason'),
+  post('/v1/hosts/nobody/fence', { reason: 'power is cut' }, 404, 'not_found'),
   post('/v1/hosts/name-a/drain', {}, 202),
   post('/v1/hosts/name-a/drain', { dryRun: true }, 200),
   post('/v1/hosts/name-a/drain', { dryRun: 'no' }, 400, 'invalid_request', 'dryRun'),
@@ -272,6 +277,10 @@ const ROWS: readonly Row[] = [
   post('/v1/ops/orphans/name-a/no-vm/adopt', {}, 404, 'not_found'),
   post('/v1/ops/orphans/name-a/vm-x/destroy', {}, 202),
   post('/v1/ops/orphans/nobody/vm-x/destroy', {}, 404, 'not_found'),
+  get('/v1/ops/breaker', 200),
+  post('/v1/ops/breaker', { close: true, reason: 'they burnt' }, 200),
+  post('/v1/ops/breaker', { close: false, reason: 'no' }, 400, 'invalid_request', 'close'),
+  post('/v1/ops/breaker', { close: true }, 400, 'invalid_request', 'reason'),
   get('/v1/ops/verify', 200),
   { name: 'without a body', method: 'POST', path: '/v1/ops/verify', status: 200 },
   post('/v1/ops/verify', { dryRun: false }, 200),
@@ -392,6 +401,27 @@ describe('what is shown', () => {
       ready: false,
       dependencies: { ledger: { state: 'rebuilding' } },
     });
+  });
+
+  it('that the breaker is open, and that it is ready all the same', async () => {
+    const fresh = await startApi();
+    const fleet = async () => {
+      const reply = await fresh.call('/readyz', { token: null });
+      const { dependencies } = reply.json as ReadinessBody;
+      return [reply.status, dependencies.fleet];
+    };
+    const metric = async () =>
+      /^berth_breaker_open (.*)$/m.exec((await fresh.call('/metrics')).text)?.[1];
+    const detail: unknown = expect.stringContaining('many hosts are missing');
+    expect(await fleet()).toEqual([200, { state: 'breaker_open', detail }]);
+    expect(await metric()).toBe('1');
+    const close = { method: 'POST', body: { close: true, reason: 'they burnt' } };
+    expect((await fresh.call('/v1/ops/breaker', close)).status).toBe(200);
+    expect(await fleet()).toEqual([200, { state: 'ready', detail: null }]);
+    expect(await metric()).toBe('0');
+    fresh.failure = new Error('away');
+    expect(await metric()).toBe('Nan');
+    await fresh.api.close();
   });
 
   it('a join without zone and labels as the default zone', async () => {

@@ -23,6 +23,7 @@ export const vmDocument = (changes: Partial<VmBody> = {}): VmBody =>
     resources: { cpu: 2, memory: 2_048, disk: 10_240 },
     image: null,
     constraints: {},
+    onHostLoss: 'keep',
     reason: null,
     attempts: [{ host: { id: 'h-2', name: 'host-2' }, at: AT, outcome: 'placed', detail: null }],
     violations: [],
@@ -60,6 +61,7 @@ export const hostDocument = (changes: Partial<HostBody> = {}): HostBody =>
     modeReason: null,
     modeOwner: null,
     modeUntil: null,
+    fence: null,
     overrides: {},
     overFull: false,
     resources: {

@@ -1,4 +1,4 @@
-/** `berth host drain …` and `berth host retire` against a server. */
+/** `berth host drain …`, `berth host fence` and `berth host retire` against a server. */
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { drainRequestSchema, drainSchema, type DrainBody } from '../../src/wire/drains.js';
 import { hostDocument, problemDocument } from './documents.js';
@@ -44,6 +44,37 @@ const BLOCKED = move('db-1', {
   state: 'blocked',
   planned: null,
   detail: 'it may be on this host only',
+});
+
+describe('berth host fence', () => {
+  const fence = { at: '2026-11-21T10:00:00.000Z', reason: 'power is cut', by: 'jo' };
+  const fenced = hostDocument({ name: 'oak', state: 'down', vms: 2, fence });
+
+  it('says what it was told, and what that means', async () => {
+    const args = ['fence', 'oak', '--reason', 'power is cut'];
+    const { code, stdout, calls } = await run(args, () => ({ document: fenced }));
+    expect(code).toBe(0);
+    expect(calls).toMatchObject([
+      { method: 'POST', path: '/v1/hosts/oak/fence', body: { reason: 'power is cut' } },
+    ]);
+    expect(stdout).toContain('oak is fenced since 2026-11-21T10:00:00.000Z: power is cut (jo).');
+    expect(stdout).toContain('Staying with it: 2 VMs.');
+    const json = await run([...args, '--json'], () => ({ document: fenced }));
+    expect(JSON.parse(json.stdout)).toEqual(fenced);
+  });
+
+  it('asks nobody without a reason', async () => {
+    const { code, stderr, calls } = await run(['fence', 'oak'], () => ({ document: fenced }));
+    expect([code, calls]).toEqual([2, []]);
+    expect(stderr).toContain('--reason');
+  });
+
+  it('is seen in the list and on the host', async () => {
+    const list = await run(['list'], () => ({ document: { items: [fenced], nextCursor: null } }));
+    expect(list.stdout).toMatch(/^oak +down, fenced /m);
+    const shown = await run(['show', 'oak'], () => ({ document: fenced }));
+    expect(shown.stdout).toMatch(/^fenced +power is cut \(jo\), since 2026-11-21T10:00:00.000Z$/m);
+  });
 });
 
 describe('berth host drain', () => {

@@ -50,15 +50,19 @@ describe('berth events', () => {
           block('k-2', 'host.changed', {
             host: hostDocument({ mode: 'cordoned', modeReason: 'new\ndisks' }),
           }),
+          block('k-3', 'host.changed', {
+            host: hostDocument({ state: 'down', fence: { at: AT, reason: 'power', by: 'jo' } }),
+          }),
         ),
     );
     expect(code).toBe(0);
     const lines = stdout.trimEnd().split('\n');
-    expect(lines).toHaveLength(2);
+    expect(lines).toHaveLength(3);
     expect(lines[0]).toMatch(
       /^2026-11-21T10:00:00.000Z {2}vm.changed +web-1 +running, wanted deleted {2}on host-2 {2}\(host_down: Its host does not answer\.\)$/,
     );
     expect(lines[1]).toMatch(/host.changed +host-2 +up {2}cordoned {2}new disks$/);
+    expect(lines[2]).toMatch(/host.changed +host-2 +down {2}fenced: power \(jo\)$/);
     expect(calls[0]).toMatchObject({
       path: '/v1/events',
       query: { since: 'start', follow: 'false', kind: 'vm.changed,host.changed', path: 'acme' },

@@ -2,9 +2,15 @@
 import { z } from 'zod';
 import { agentStatusSchema } from '../../wire/agent.js';
 import { idSchema, pageQuerySchema } from '../../wire/fields.js';
-import { hostPageSchema, hostSchema, joinHostSchema, patchHostSchema } from '../../wire/hosts.js';
+import {
+  fenceHostSchema,
+  hostPageSchema,
+  hostSchema,
+  joinHostSchema,
+  patchHostSchema,
+} from '../../wire/hosts.js';
 import { EXAMPLE_HOST, EXAMPLE_JOIN, EXAMPLE_STATUS } from '../examples.js';
-import { acceptStatus, getHost, joinHost, listHosts, patchHost } from '../hosts.js';
+import { acceptStatus, fenceHost, getHost, joinHost, listHosts, patchHost } from '../hosts.js';
 import { route, type Route } from '../route.js';
 import { AGENTS, JOINERS, READERS, OPERATORS } from '../principal.js';
 import { CATALOGUE_ERRORS, LEDGER_ERRORS, nothingSchema } from './common-answers.js';
@@ -99,6 +105,34 @@ export const HOST_ROUTES: readonly Route[] = [
       },
     },
     handle: patchHost,
+  }),
+  route({
+    method: 'post',
+    path: '/v1/hosts/:host/fence',
+    name: 'fenceHost',
+    summary: 'Say that a host is off: its VMs go on as their onHostLoss says',
+    tag: 'Hosts',
+    access: OPERATORS,
+    idempotent: true,
+    params: hostParams,
+    body: fenceHostSchema,
+    answers: { 200: { description: 'The host with its fence', schema: hostSchema } },
+    errors: ['not_found', 'state_conflict', ...CATALOGUE_ERRORS],
+    example: {
+      ...hostExample,
+      body: { reason: 'its power supply burnt out' },
+      status: 200,
+      answer: {
+        ...EXAMPLE_HOST,
+        state: 'down',
+        fence: {
+          at: '2026-11-21T10:05:00.000Z',
+          reason: 'its power supply burnt out',
+          by: 'admin',
+        },
+      },
+    },
+    handle: fenceHost,
   }),
   route({
     method: 'post',
