@@ -51,9 +51,14 @@ export class SimHost {
   readonly #clock: VirtualClock;
   readonly #policy: CapacityPolicy;
   readonly #watch: FleetWatch;
-  readonly #newest = new Map<string, number>();
+  /** The newest assignment that it has obeyed, by VM; as if on disk. */
+  protected readonly newest = new Map<string, number>();
   #power: Power = 'up';
+  /** What it is to be when nobody keeps it dark any more. */
+  #wanted: Power = 'up';
+  #keepers = 0;
   #boots = 1;
+  #isScrapped = false;
   #reports = 0;
 
   constructor(spec: HostSpec, clock: VirtualClock, policy: CapacityPolicy, watch: FleetWatch) {
@@ -78,8 +83,33 @@ export class SimHost {
     return `boot-${this.#boots.toString()}`;
   }
 
-  /** A host that comes back from the dark starts again what ran there. */
+  /** Somebody pulls its plug and guards it. @returns gives it back: it is what it would be by now */
+  keepDark(): () => void {
+    this.setPower('off');
+    this.#keepers += 1;
+    return () => {
+      this.#keepers -= 1;
+      this.setPower(this.#wanted);
+    };
+  }
+
+  /** It is carried away, with all that was on it. */
+  scrap(): void {
+    this.setPower('off');
+    this.#power = 'off';
+    this.#isScrapped = true;
+    for (const vm of this.vms.values()) vm.timer?.cancel();
+    this.vms.clear();
+  }
+
+  get isScrapped(): boolean {
+    return this.#isScrapped;
+  }
+
+  /** A host that comes back from the dark starts nothing by itself: its VMs wait for an order. */
   setPower(power: Power): void {
+    this.#wanted = power;
+    if (this.#keepers > 0 || this.#isScrapped) return;
     const wasOff = this.#power === 'off';
     this.#power = power;
     if (power === 'off') for (const vm of this.vms.values()) vm.timer?.cancel();
@@ -88,7 +118,7 @@ export class SimHost {
     this.#reports = 0;
     for (const vm of this.vms.values()) {
       if (vm.removing) this.#bury(vm);
-      else if (vm.state !== 'stopped' && vm.state !== 'failed') this.#pass(vm, 'starting');
+      else if (vm.state !== 'stopped' && vm.state !== 'failed') this.#pass(vm, 'stopped');
     }
   }
 
@@ -108,7 +138,7 @@ export class SimHost {
   ensure({ vmId, assignment, resources, overrides }: VmOrder): AgentVm {
     const present = this.vms.get(vmId);
     this.#refuseStale(vmId, assignment);
-    const isRepeat = assignment === this.#newest.get(vmId);
+    const isRepeat = assignment === this.newest.get(vmId);
     if (isRepeat && (present === undefined || present.removing)) {
       throw stale(vmId, assignment);
     }
@@ -224,13 +254,13 @@ export class SimHost {
   }
 
   #refuseStale(vmId: string, assignment: number): void {
-    const newest = this.#newest.get(vmId) ?? 0;
+    const newest = this.newest.get(vmId) ?? 0;
     if (assignment < newest) throw stale(vmId, newest);
   }
 
   #obey(vmId: string, assignment: number): void {
     this.#watch.obeyed(this, vmId, assignment);
-    this.#newest.set(vmId, assignment);
+    this.newest.set(vmId, assignment);
   }
 }
 
@@ -243,10 +273,11 @@ export class SimFleet {
 
   /** @param link the way on which orders and answers may get lost */
   agents(link: Link): Agents {
-    const at = <T>(site: string, { hostId }: AgentContact, order: (host: SimHost) => T) =>
+    const at = <T>(site: string, { hostId, bootId }: AgentContact, order: (host: SimHost) => T) =>
       link(site, () => {
         const host = this.hosts.get(hostId);
         if (host?.power !== 'up') throw unreachable(hostId);
+        if (bootId !== undefined && bootId !== host.bootId) throw refused('state_conflict');
         return order(host);
       });
     return {

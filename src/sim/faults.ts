@@ -3,6 +3,7 @@
  * often, and how slow the network is. Drawn from the seed alone.
  */
 import type { Prng } from '../std/prng.js';
+import { NO_CUTS } from './cuts.js';
 
 export type PortName = 'ledger' | 'catalogue' | 'agents';
 
@@ -13,6 +14,8 @@ export type PortName = 'ledger' | 'catalogue' | 'agents';
  * - `twice`: it is done, and once more a little later.
  * - `late`: it is done when the caller has long given up.
  * - `refused`: it was not done, and the caller hears that there is no answer.
+ * - `aborted`: its transaction met another one and was rolled back, once or some times; the catalogue
+ *   tries again by itself, and gives up in the end.
  */
 export const CALL_FAULTS = [
   'crash-before',
@@ -21,6 +24,7 @@ export const CALL_FAULTS = [
   'twice',
   'late',
   'refused',
+  'aborted',
 ] as const;
 export type CallFault = (typeof CALL_FAULTS)[number];
 
@@ -30,6 +34,7 @@ export type CallFault = (typeof CALL_FAULTS)[number];
  * - `pause`: a replica stands still and then goes on as if nothing had been.
  * - `cut`: a replica no longer reaches one of its ports.
  * - `host-cut`, `host-off`: a host is not reached, or is dark.
+ * - `vanish`: more than half of the hosts, or all, are not reached. `flap`: one goes and comes.
  * - `flush`: the ledger is emptied. `rollback`: it loses its last writes.
  */
 export const PART_FAULTS = [
@@ -38,6 +43,8 @@ export const PART_FAULTS = [
   'cut',
   'host-cut',
   'host-off',
+  'vanish',
+  'flap',
   'flush',
   'rollback',
 ] as const;
@@ -75,11 +82,28 @@ export const LIMIT_MS: Readonly<Record<PortName, number>> = {
  * How long after that a late call may still be done. PostgreSQL ends a statement that takes too
  * long; a script that waits in a paused Redis, or an order before a hung agent, may wait longer.
  */
-const LATE_MS: Readonly<Record<PortName, number>> = {
+export const LATE_MS: Readonly<Record<PortName, number>> = {
   ledger: 3_000,
   catalogue: 200,
   agents: 3_000,
 };
+
+/** What befalls the calls of a process, and how long they take: drawn by chance, or planned. */
+export interface CallPlan {
+  /** What happens to a call that is about to be sent. */
+  draw(site: string, port: PortName): CallFault | null;
+  /** How long a message is on its way. */
+  latencyMs(): number;
+  /** When a call that is late is done. */
+  lateMs(port: PortName): number;
+  /** How long after its first doing a call is done once more. */
+  repeatMs(port: PortName): number;
+  /** How often in a row a call is aborted. */
+  aborts(): number;
+}
+
+/** Times that the catalogue tries a transaction, as its `answered` does. */
+export const TRIES_MAX = 4;
 
 export class Faults {
   readonly #prng: Prng;
@@ -89,10 +113,14 @@ export class Faults {
   readonly #slowShare: number;
   readonly #slowMsMax: number;
   readonly #counts = new Map<FaultName, number>();
+  readonly #without: ReadonlySet<number>;
+  #turns = 0;
   #active = false;
 
-  constructor(prng: Prng) {
-    this.#prng = prng.fork('calls');
+  /** @param without faults that do not happen, by the number of their turn */
+  constructor(prng: Prng, without: ReadonlySet<number> = NO_CUTS.faults) {
+    this.#prng = prng;
+    this.#without = without;
     const plan = prng.fork('plan');
     const rates = new Map<CallFault, number>();
     for (const fault of CALL_FAULTS) {
@@ -123,38 +151,51 @@ export class Faults {
     return this.#active;
   }
 
-  /** What happens to a call. */
-  draw(site: string): CallFault | null {
-    if (!this.#active) return null;
-    let left = this.#prng.next();
+  /** Faults whose turn has come, those left out among them. */
+  get turns(): number {
+    return this.#turns;
+  }
+
+  /** What befalls the calls of one process. Its chances are its own: no other process shifts them. */
+  of(process: string): CallPlan {
+    const prng = this.#prng.fork(`calls of ${process}`);
+    const latencyMs = () => (prng.chance(this.#slowShare) ? prng.next() * this.#slowMsMax : 0);
+    return {
+      draw: (site, port) => (this.#active ? this.#drawCall(site, port, prng.next()) : null),
+      latencyMs,
+      lateMs: (port) => LIMIT_MS[port] + prng.next() * LATE_MS[port],
+      repeatMs: () => 1 + latencyMs(),
+      aborts: () => prng.between(1, TRIES_MAX),
+    };
+  }
+
+  /** Pause before the next fault of a part; null when this history has none. */
+  pauseMs(prng: Prng): number | null {
+    if (this.#parts.length === 0 || this.#partsPerMinute === 0) return null;
+    return (2 * prng.next() * 60_000) / this.#partsPerMinute;
+  }
+
+  drawPart(prng: Prng): PartFault | null {
+    return this.#happens(prng.pick(this.#parts));
+  }
+
+  #drawCall(site: string, port: PortName, chance: number): CallFault | null {
+    let left = chance;
     for (const [fault, rate] of this.#rates) {
       left -= rate;
       if (left >= 0) continue;
-      return fault === 'twice' && !REPEATABLE.has(site) ? null : this.#counted(fault);
+      const isPossible =
+        (fault !== 'twice' || REPEATABLE.has(site)) &&
+        (fault !== 'aborted' || port === 'catalogue');
+      return isPossible ? this.#happens(fault) : null;
     }
     return null;
   }
 
-  /** How long a message is on its way. */
-  latencyMs(): number {
-    return this.#prng.chance(this.#slowShare) ? this.#prng.next() * this.#slowMsMax : 0;
-  }
-
-  lateMs(port: PortName): number {
-    return LIMIT_MS[port] + this.#prng.next() * LATE_MS[port];
-  }
-
-  /** Pause before the next fault of a part; null when this history has none. */
-  pauseMs(): number | null {
-    if (this.#parts.length === 0 || this.#partsPerMinute === 0) return null;
-    return (2 * this.#prng.next() * 60_000) / this.#partsPerMinute;
-  }
-
-  drawPart(): PartFault {
-    return this.#counted(this.#prng.pick(this.#parts));
-  }
-
-  #counted<T extends FaultName>(fault: T): T {
+  #happens<T extends FaultName>(fault: T): T | null {
+    const turn = this.#turns;
+    this.#turns += 1;
+    if (this.#without.has(turn)) return null;
     this.#counts.set(fault, (this.#counts.get(fault) ?? 0) + 1);
     return fault;
   }

@@ -4,21 +4,23 @@
  * are; what it had sent before goes on by itself.
  */
 import type { ControlPlane } from '../control/control-plane.js';
+import type { Ports } from '../control/ports.js';
+import type { VerifyVerbs } from '../control/repair-books.js';
 import { DomainError } from '../model/errors.js';
 import type { Clock } from '../model/ports.js';
-import { LIMIT_MS, type CallFault, type Faults, type PortName } from './faults.js';
+import { LIMIT_MS, TRIES_MAX, type CallFault, type CallPlan, type PortName } from './faults.js';
 import { unavailable, type Link } from './link.js';
 import type { Trace } from './trace.js';
 import type { VirtualClock } from './virtual-clock.js';
 
 export interface Surroundings {
   readonly clock: VirtualClock;
-  readonly faults: Faults;
+  readonly faults: CallPlan;
   readonly trace: Trace;
 }
 
-/** What a process does not come back from. */
-const NEVER = new Promise<never>(() => undefined);
+/** What a process does not come back from. A new one each time: one for all would keep all who wait. */
+const never = () => new Promise<never>(() => undefined);
 
 const NO_ANSWER: Readonly<Record<PortName, (site: string) => DomainError>> = {
   ledger: (site) => unavailable(`no answer to ${site}`),
@@ -97,7 +99,7 @@ export class SimProcess {
       monotonic: () => clock.monotonic(),
       sleep: async (ms, signal) => {
         await clock.sleep(ms, signal);
-        await this.#awake();
+        if (!this.isRunning) await this.#awake();
       },
     };
   }
@@ -107,7 +109,7 @@ export class SimProcess {
     return async (site, effect) => {
       const { clock, faults } = this.#around;
       if (!this.isRunning) await this.#awake();
-      const fault = this.#cut.has(port) ? 'refused' : faults.draw(site);
+      const fault = this.#cut.has(port) ? 'refused' : faults.draw(site, port);
       const outMs = faults.latencyMs();
       if (outMs > 0) await clock.sleep(outMs);
       if (fault !== null) return this.#faulty(port, site, effect, fault);
@@ -119,7 +121,9 @@ export class SimProcess {
         this.#note(`${port}.${site} failed`);
         throw error;
       } finally {
-        await this.#heard();
+        // Most answers are there at once: a promise for each would be dear.
+        const hearing = this.#heard();
+        if (hearing !== null) await hearing;
       }
     };
   }
@@ -134,11 +138,11 @@ export class SimProcess {
     switch (fault) {
       case 'crash-before':
         this.kill();
-        return NEVER;
+        return never();
       case 'crash-after':
         await this.#quietly(effect);
         this.kill();
-        return NEVER;
+        return never();
       case 'refused':
         return this.#giveUp(port, site);
       case 'late':
@@ -148,19 +152,47 @@ export class SimProcess {
         await this.#quietly(effect);
         return this.#giveUp(port, site);
       case 'twice':
-        this.#later(1 + this.#around.faults.latencyMs(), port, site, effect);
-        try {
-          return await effect();
-        } finally {
-          await this.#heard();
-        }
+        return this.#twice(port, site, effect);
+      case 'aborted':
+        return this.#aborted(port, site, effect);
     }
   }
 
-  /** The answer is on its way back, and is read when the process runs. */
-  async #heard(): Promise<void> {
+  /** Nothing is left of a try that was aborted but the time that it took. */
+  async #aborted<T>(port: PortName, site: string, effect: () => T | Promise<T>): Promise<T> {
+    const { clock, faults } = this.#around;
+    const aborts = faults.aborts();
+    for (let times = 0; times < aborts; times += 1) await clock.sleep(faults.repeatMs(port));
+    try {
+      if (aborts >= TRIES_MAX) throw NO_ANSWER[port](site);
+      return await effect();
+    } finally {
+      const hearing = this.#heard();
+      if (hearing !== null) await hearing;
+    }
+  }
+
+  /** Done once more at once or later; only the first doing is answered. */
+  async #twice<T>(port: PortName, site: string, effect: () => T | Promise<T>): Promise<T> {
+    const repeatMs = this.#around.faults.repeatMs(port);
+    const answer = (async () => await effect())();
+    if (repeatMs === 0) void this.#quietly(effect);
+    else this.#later(repeatMs, port, site, effect);
+    try {
+      return await answer;
+    } finally {
+      await this.#heard();
+    }
+  }
+
+  /** The answer is on its way back, and is read when the process runs; null: it is read now. */
+  #heard(): Promise<void> | null {
     const backMs = this.#around.faults.latencyMs();
-    if (backMs > 0) await this.#around.clock.sleep(backMs);
+    return backMs > 0 || !this.isRunning ? this.#hearAfter(backMs) : null;
+  }
+
+  async #hearAfter(ms: number): Promise<void> {
+    if (ms > 0) await this.#around.clock.sleep(ms);
     if (!this.isRunning) await this.#awake();
   }
 
@@ -174,7 +206,7 @@ export class SimProcess {
   }
 
   async #awake(): Promise<void> {
-    while (this.#state !== 'running') await (this.#state === 'dead' ? NEVER : this.#resumed);
+    while (this.#state !== 'running') await (this.#state === 'dead' ? never() : this.#resumed);
   }
 
   /** @throws DomainError, when nobody would wait any longer */
@@ -200,4 +232,8 @@ export class SimProcess {
 export interface Replica {
   readonly process: SimProcess;
   readonly control: ControlPlane;
+  /** As this replica reaches them. */
+  readonly ports: Ports;
+  /** Verify and its repairs. */
+  readonly books: VerifyVerbs;
 }

@@ -4,27 +4,26 @@
  */
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { NO_CONSTRAINTS, type Constraints } from '../../src/model/constraints.js';
-import { GROUP_POLICIES, membershipsOf } from '../../src/model/groups.js';
+import { NO_CONSTRAINTS } from '../../src/model/constraints.js';
 import type { FleetHost } from '../../src/model/host.js';
-import { inventoryOf, capacitiesOf, limitsOf } from '../../src/model/inventory.js';
 import type { Resources } from '../../src/model/resources.js';
-import { STRATEGY_NAMES } from '../../src/model/strategies.js';
 import { choose } from '../../src/placement/choose.js';
 import { cosine } from '../../src/placement/cosine.js';
 import { explain } from '../../src/placement/explain.js';
 import { HostTable } from '../../src/placement/host-table.js';
 import { ratio } from '../../src/placement/ratio.js';
-import { STRATEGIES } from '../../src/placement/strategies.js';
 import { weightsOf } from '../../src/placement/strategy.js';
 import { fleetHost } from '../support/hosts.js';
+import { naiveChoice, naiveScore, naiveViolations } from './naive.js';
 import {
-  naiveChoice,
-  naiveScore,
-  naiveViolations,
-  type NaiveHost,
-  type NaiveRequest,
-} from './naive.js';
+  asFleetHost,
+  asked,
+  naiveHost,
+  rankingOf,
+  scenario,
+  shuffled,
+  tableOf,
+} from './scenarios.js';
 
 const EVEN = { strategy: cosine, weights: weightsOf({}) };
 const CASES = 4_000;
@@ -128,108 +127,13 @@ describe('the formula, worked out by hand', () => {
   });
 });
 
-const perClass = (value: fc.Arbitrary<number>) =>
-  fc.record({ cpu: value, memory: value, disk: value });
-const rule = fc.record({
-  name: fc.constantFrom('g', 'h'),
-  policy: fc.constantFrom(...GROUP_POLICIES),
-});
-const naiveHost = fc.record({
-  closed: fc.integer({ min: 0, max: 9 }),
-  zone: fc.constantFrom('a', 'b'),
-  total: perClass(fc.integer({ min: 0, max: 48 })),
-  overcommit: perClass(fc.constantFrom(0.5, 1, 1.5, 4)),
-  reservePct: perClass(fc.constantFrom(0, 0.1, 0.25)),
-  allocated: perClass(fc.integer({ min: 0, max: 12 })),
-  members: fc.oneof(fc.constant([]), fc.array(rule, { maxLength: 2 })),
-});
-
-const fleet = fc.array(naiveHost, { maxLength: 12 }).map((hosts) =>
-  hosts.map(({ closed, ...host }, index): NaiveHost => ({
-    ...host,
-    open: closed > 0,
-    id: `h${index.toString()}`,
-    seq: index * 7,
-  })),
-);
-
-function asFleetHost(host: NaiveHost): FleetHost {
-  const inventory = inventoryOf(
-    Object.fromEntries(
-      Object.entries(host.total).map(([name, total]) => [
-        name,
-        { total, source: 'detected' as const },
-      ]),
-    ),
-    { overcommit: host.overcommit, reserve: host.reservePct },
-  );
-  return fleetHost({
-    id: host.id,
-    name: host.id,
-    seq: host.seq,
-    zone: host.zone,
-    state: host.open ? 'up' : 'suspect',
-    capacity: capacitiesOf(inventory),
-    limits: limitsOf(inventory),
-    allocated: host.allocated,
-  });
-}
-
-function tableOf(hosts: readonly NaiveHost[]): HostTable {
-  const table = HostTable.of(hosts.map(asFleetHost));
-  for (const { id, members } of hosts) {
-    for (const member of members) table.groups.count(membershipsOf('root', [member]), id, 1);
-  }
-  return table;
-}
-
-const scenario = fc.record({
-  hosts: fleet,
-  request: fc.record({
-    resources: perClass(fc.integer({ min: 0, max: 12 })),
-    zone: fc.constantFrom(null, null, 'a'),
-    groups: fc.oneof(
-      fc.constant([]),
-      fc.uniqueArray(rule, { maxLength: 2, selector: ({ name }) => name }),
-    ),
-  }),
-  ranking: fc.record({
-    strategy: fc.constantFrom(...STRATEGY_NAMES),
-    weights: fc.tuple(...[0, 1, 2].map(() => fc.constantFrom(0, 0.5, 1, 2))),
-  }),
-  order: fc.infiniteStream(fc.nat()),
-});
-
-function asked({ resources, zone, groups }: NaiveRequest) {
-  const constraints: Constraints = {
-    ...(zone === null ? {} : { zone }),
-    ...(groups.length === 0 ? {} : { groups }),
-  };
-  return { resources, constraints, path: 'root' };
-}
-
-const rankingOf = ({
-  strategy,
-  weights,
-}: {
-  strategy: keyof typeof STRATEGIES;
-  weights: number[];
-}) => ({
-  strategy: STRATEGIES[strategy],
-  weights: Float64Array.from(weights),
-});
-
 describe('against a naive implementation', () => {
   it(`chooses the same host in ${CASES.toString()} random fleets, whatever the order of rows`, () => {
     let placed = 0;
     let violating = 0;
     fc.assert(
       fc.property(scenario, ({ hosts, request, ranking, order }) => {
-        const shuffled = hosts
-          .map((host) => ({ host, key: order.next().value as number }))
-          .sort((a, b) => a.key - b.key)
-          .map(({ host }) => host);
-        const table = tableOf(shuffled);
+        const table = tableOf(shuffled(hosts, order));
         const decision = choose(table, asked(request), rankingOf(ranking));
         const choice = decision.kind === 'placed' ? table.factsAt(decision.row).id : null;
         expect(choice).toBe(naiveChoice(hosts, request, ranking));

@@ -48,23 +48,45 @@ export function naiveLimit(host: NaiveHost, name: string): number {
   return Math.max(0, Math.floor((total - reserved) * (host.overcommit[name] ?? 1)));
 }
 
-function feasible(hosts: readonly NaiveHost[], host: NaiveHost, request: NaiveRequest): boolean {
-  if (!host.open) return false;
-  if (request.zone !== null && host.zone !== request.zone) return false;
-  for (const [name, amount] of Object.entries(host.allocated)) {
-    if (amount > naiveLimit(host, name)) return false;
-  }
+/** Why a host may not take a request, in the order of the codes. Amounts are told where a class is short. */
+export function naiveReasons(
+  hosts: readonly NaiveHost[],
+  host: NaiveHost,
+  request: NaiveRequest,
+): readonly NaiveReason[] {
+  const reasons: NaiveReason[] = [];
+  if (!host.open) reasons.push({ code: 'host_suspect' });
+  if (request.zone !== null && host.zone !== request.zone) reasons.push({ code: 'zone' });
+  const over = Object.entries(host.allocated).some(
+    ([name, amount]) => amount > naiveLimit(host, name),
+  );
+  if (over) reasons.push({ code: 'over_full' });
   for (const rule of request.groups) {
     const here = host.members.filter(({ name }) => name === rule.name);
     const anywhere = hosts.some(({ members }) => members.some(({ name }) => name === rule.name));
-    if (here.some(({ policy }) => policy === 'anti-affinity')) return false;
-    if (rule.policy === 'anti-affinity' && here.length > 0) return false;
-    if (rule.policy === 'affinity' && anywhere && here.length === 0) return false;
+    const isAlone = here.some(({ policy }) => policy === 'anti-affinity');
+    if (isAlone || (rule.policy === 'anti-affinity' && here.length > 0)) {
+      reasons.push({ code: 'anti_affinity', group: rule.name });
+    } else if (rule.policy === 'affinity' && anywhere && here.length === 0) {
+      reasons.push({ code: 'affinity', group: rule.name });
+    }
   }
-  return Object.entries(request.resources).every(
-    ([name, amount]) =>
-      amount === 0 || (host.allocated[name] ?? 0) + amount <= naiveLimit(host, name),
-  );
+  for (const [resource, requested] of Object.entries(request.resources)) {
+    const limit = naiveLimit(host, resource);
+    const available = Math.max(0, limit - (host.allocated[resource] ?? 0));
+    if (requested === 0 || requested <= limit - (host.allocated[resource] ?? 0)) continue;
+    reasons.push({ code: 'insufficient', resource, requested, available, limit });
+  }
+  return reasons;
+}
+
+export interface NaiveReason {
+  readonly code: string;
+  readonly group?: string;
+  readonly resource?: string;
+  readonly requested?: number;
+  readonly available?: number;
+  readonly limit?: number;
 }
 
 /** Soft rules that the host would break. */
@@ -140,7 +162,7 @@ export function naiveChoice(
   const violations = (host: NaiveHost) => naiveViolations(hosts, host, request.groups).length;
   const score = (host: NaiveHost) => naiveScore(hosts, host, request.resources, ranking);
   const ranked = hosts
-    .filter((host) => feasible(hosts, host, request))
+    .filter((host) => naiveReasons(hosts, host, request).length === 0)
     .sort(
       (a, b) =>
         violations(a) - violations(b) ||

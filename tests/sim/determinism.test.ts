@@ -2,7 +2,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { runHistory } from '../../src/sim/history.js';
 
-const SEEDS = Array.from({ length: 12 }, (_, index) => 700 + index);
+/** Fifty of each mode. */
+const SEEDS = Array.from({ length: 50 }, (_, index) => 700 + 13 * index);
 
 describe('a simulated history', () => {
   it.each(['safety', 'liveness'] as const)(

@@ -11,7 +11,7 @@ describe('simulated histories', () => {
     async (mode) => {
       const run = { seed: 100, histories: HISTORIES, mode, failuresMax: 1 };
       const { failures, faults, histories } = await runHistories(run);
-      expect(failures.map(describeFailure)).toEqual([]);
+      expect(failures.map((failure) => describeFailure(failure))).toEqual([]);
       expect(histories).toBe(HISTORIES);
       expect([...faults.keys()].sort()).toEqual([...CALL_FAULTS, ...PART_FAULTS].sort());
     },

@@ -111,6 +111,7 @@ export function actor(tables: Tables, draw: (below: number) => number): () => Ac
       kind,
       spec: {
         ...{ id, name: `${id}-name`, path, resources: amounts, image: null },
+        onHostLoss: chance(30) ? 'restart' : 'keep',
         constraints: chance(20) ? { zone: 'a', labels: undefined } : {},
       },
       requestHash: `hash of ${id}`,
@@ -277,7 +278,9 @@ export function actor(tables: Tables, draw: (below: number) => number): () => Ac
   const enqueue = (): Act => {
     const id = chance(90) ? fresh('vm') : aVm();
     const path = aPath();
-    const spec = { id, name: id, path, resources: resources(), image: 'i', constraints: {} };
+    const onHostLoss = chance(30) ? ('restart' as const) : ('keep' as const);
+    const base = { id, name: id, path, resources: resources(), image: 'i', constraints: {} };
+    const spec = { ...base, onHostLoss };
     const waitMs = chance(70) ? LONG_MS : -1;
     const arrival = { spec, requestHash: id, strategy: null, waitMs, by: TESTER };
     return { name: 'enqueueVm', on: (c) => c.enqueueVm(arrival) };
@@ -392,6 +395,24 @@ export function actor(tables: Tables, draw: (below: number) => number): () => Ac
       { name: 'drain', on: (c) => c.drain(host) },
       { name: 'vmsOn', on: (c) => c.vmsOn(host) },
       { name: 'loseVms', on: (c) => c.loseVms(host) },
+      {
+        name: 'fenceHost',
+        on: async (c) => {
+          const fenced = await c.fenceHost(host, 'it is off', TESTER);
+          return fenced && { ...fenced, released: byBooking(fenced.released) };
+        },
+      },
+      {
+        name: 'liftFence',
+        on: async (c) => {
+          const at = (await c.host(host))?.fence?.at ?? new Date(0);
+          return [await c.fencedVms(host), await c.liftFence(host, at, TESTER)];
+        },
+      },
+      {
+        name: 'forgetFencedVms',
+        on: async (c) => c.forgetFencedVms(host, (await c.fencedVms(host)).slice(0, 2)),
+      },
       ...(tables.hosts.size > 8 || force === null
         ? [
             {

@@ -8,6 +8,8 @@ import type { VerifyStore } from '../../model/stores/verify.js';
 import { agreementOf, leasesOf } from './agreement.js';
 import { drainsOf } from './drains.js';
 import { auditOf, eventsOf } from './events.js';
+import { fencesOf } from './fences.js';
+import { fleetWatchOf } from './fleet-watch.js';
 import { hostReportsOf } from './host-reports.js';
 import { hostsOf } from './hosts.js';
 import { idempotencyOf } from './idempotency.js';
@@ -45,9 +47,11 @@ export function catalogueDouble(options: CatalogueDoubleOptions): CatalogueDoubl
     ...orphansOf(tables),
     ...hostsOf(tables),
     ...hostReportsOf(tables),
+    ...fleetWatchOf(tables),
     ...leasesOf(tables),
     ...usageStoreOf(tables),
     ...drainsOf(tables),
+    ...fencesOf(tables),
     ...retireOf(tables),
     ...eventsOf(tables),
     ...auditOf(tables),

@@ -1,5 +1,6 @@
 /** What is shown of a row in events and in the audit log; nothing of it is secret. */
 import type { Facts } from '../../model/audit.js';
+import type { Watch } from '../../model/fleet-breaker.js';
 import type { HostRow, OrphanRow, ReservationRow, TokenRow, VmRow } from './rows.js';
 
 interface NamedHost {
@@ -26,6 +27,7 @@ export const vmFacts = (vm: VmRow, host: NamedHost | null): Facts => ({
   resources: vm.resources,
   image: vm.image,
   constraints: vm.constraints,
+  onHostLoss: vm.onHostLoss,
   reason: vm.reason,
   attempts: vm.attempts,
   violations: vm.violations,
@@ -45,11 +47,20 @@ export const hostFacts = (host: HostRow): Facts => ({
   modeReason: host.modeReason,
   modeOwner: host.modeOwner,
   modeUntil: shownTime(host.modeUntil),
+  fence: host.fence === null ? null : { ...host.fence, at: shownTime(host.fence.at) },
   overrides: host.overrides,
   inventory: host.inventory,
   orphaned: host.orphaned,
   agent: { version: host.version, bootId: host.bootId },
   createdAt: shownTime(host.createdAt),
+});
+
+export const fleetFacts = (watch: Watch): Facts => ({
+  breaker: watch.isOpen ? 'open' : 'closed',
+  since: shownTime(watch.changedAt),
+  reason: watch.reason,
+  hosts: watch.hosts,
+  missing: watch.missing,
 });
 
 /** @param host as it was called then */

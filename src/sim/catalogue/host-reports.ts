@@ -1,7 +1,10 @@
 /** What hosts report of themselves to the catalogue's double, and whether they answer. */
 import type { Host } from '../../model/host.js';
 import type { Catalogue, HostPoll, HostReport } from '../../model/ports.js';
+import { afterPoll } from '../../model/host-liveness.js';
+import { CHANGES_KEPT } from '../../model/stores/fleet-watch.js';
 import { isNews } from '../../model/report-order.js';
+import { isHeldNow } from './fleet-watch.js';
 import { roomOf, withReport } from './host-room.js';
 import type { HostRow } from './rows.js';
 import { isSame, kept, wholeNumber } from './stored-json.js';
@@ -31,6 +34,11 @@ function savePolls(tables: Tables, polls: readonly HostPoll[]): readonly Host[] 
     const row = tables.hosts.get(poll.hostId);
     // Asked elsewhere: it has joined from another address meanwhile.
     if (row === undefined || row.mode === 'retired' || row.address !== poll.address) continue;
+    // Found out by a look that began before the last one that was saved: a process stood still.
+    const askedAt = poll.askedAt ?? null;
+    // (One ahead of the clock was noted before that went back.)
+    const polledAt = (row.polledAt ?? Infinity) <= tables.now() ? row.polledAt : null;
+    if (askedAt !== null && (polledAt ?? -Infinity) > askedAt.getTime()) continue;
     const after = save(tables, row, poll, poll.status);
     if (after.revision !== row.revision) changed.push(after);
   }
@@ -41,14 +49,27 @@ function savePolls(tables: Tables, polls: readonly HostPoll[]): readonly Host[] 
 function save(
   tables: Tables,
   row: HostRow,
-  liveness: Pick<HostPoll, 'state' | 'missedPolls'> | null,
+  poll: Pick<HostPoll, 'state' | 'missedPolls' | 'askedAt'> | null,
   report: HostReport | null,
 ): HostRow {
+  const askedAt = poll?.askedAt ?? null;
+  const held = isHeldNow(tables, askedAt);
+  // Judged by what the row says now: the breaker may have opened since the look was judged.
+  const liveness =
+    poll === null || poll.state === 'up' || !held ? poll : afterPoll(row, 'missed', held);
   const news: Writable<Partial<HostRow>> =
     report !== null && isNews(row, report) ? columnsOf(tables, row, report) : {};
   if (liveness !== null) {
-    news.state = liveness.state;
+    // What it lost it is told before it is up again.
+    news.state = liveness.state === 'up' && row.fence !== null ? 'joining' : liveness.state;
     news.missedPolls = liveness.missedPolls;
+  }
+  if (askedAt !== null) news.polledAt = askedAt.getTime();
+  const state = news.state ?? row.state;
+  if (state === 'up') news.missingSince = null;
+  // The first time that a host is up is no change.
+  if (!held && row.lastSeenAt !== null && (state === 'up') !== (row.state === 'up')) {
+    news.changes = [...row.changes, tables.now()].slice(-CHANGES_KEPT);
   }
   if (report !== null) news.lastSeenAt = tables.now();
   const isOtherState = news.state !== undefined && news.state !== row.state;

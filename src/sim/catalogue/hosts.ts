@@ -43,7 +43,8 @@ export const hostsOf = (tables: Tables): Hosts => ({
         .filter(({ id }) => hostId === undefined || id === hostId)
         .map((row) => {
           const { state, missedPolls } = row;
-          return { ...contactOf(row), state, missedPolls, askedAt: dateOf(now) };
+          const isFenced = row.fence !== null;
+          return { ...contactOf(row), state, missedPolls, isFenced, askedAt: dateOf(now) };
         });
     }),
 
@@ -58,7 +59,8 @@ export const hostsOf = (tables: Tables): Hosts => ({
         .map((row) => {
           const revision = row.revision + 1;
           const opened = { mode: 'enabled', modeReason: null, modeOwner: null } as const;
-          return hostOf(tables, updateHost(tables, row, { ...opened, modeUntil: null, revision }));
+          const anew = { modeUntil: null, ...UNFLAPPED, revision };
+          return hostOf(tables, updateHost(tables, row, { ...opened, ...anew }));
         });
     }),
 });
@@ -95,6 +97,10 @@ const newHost = (tables: Tables) =>
     modeReason: null,
     modeOwner: null,
     modeUntil: null,
+    fence: null,
+    polledAt: null,
+    missingSince: null,
+    ...UNFLAPPED,
     overrides: UNSAID.overrides,
     report: 0,
     used: UNSAID.suspected,
@@ -162,4 +168,8 @@ const modeColumns = (
   modeReason: reason,
   modeOwner: owner,
   modeUntil: endsInMs === null ? null : tables.now() + endsInMs,
+  ...UNFLAPPED,
 });
+
+/** Whoever opens or closes a host has it counted anew. */
+const UNFLAPPED = { cordonedByAutomation: false, changes: [] } as const;

@@ -87,7 +87,10 @@ function note(
   heard: number,
 ): StrangersNoted {
   const isHere = (id: string) => tables.vms.get(id)?.hostId === hostId;
-  const strangers = vms.filter(({ id }) => !isHere(id));
+  // Its host is told by the fence to have it no more.
+  const isFenced = ({ id, assignment }: AgentVm) =>
+    (tables.fencedVms.get(pairKey(hostId, id))?.assignment ?? -1) >= assignment;
+  const strangers = vms.filter((vm) => !isHere(vm.id) && !isFenced(vm));
   const known = orphansOn(tables, hostId);
   const isConcerned = strangers.length > 0 || known.length > 0;
   if (!isConcerned || !isNewest(tables, hostId, report)) return { host: null, leaving: [] };
@@ -143,8 +146,9 @@ function adopt(tables: Tables, { hostId, vmId, name, path, bookingId }: Adoption
   tables.vms.delete(vmId);
   const { resources, assignment, state } = row;
   const spec = { id: vmId, name, path, resources, image: null, constraints: {} };
+  const onHostLoss = 'keep' as const;
   const now = tables.now();
-  const asked = { spec, requestHash: '', strategy: null };
+  const asked = { spec: { ...spec, onHostLoss }, requestHash: '', strategy: null };
   const desiredState = wantedOfOrphan(state);
   // It has run: whatever goes wrong from here on, it is not given up and removed.
   const besides = { desiredState, hostId, hasRun: true, dueAt: now, reason: ADOPTED };

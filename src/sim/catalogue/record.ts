@@ -171,6 +171,7 @@ const freshVm = (
   reason: null,
   attempts: NOTHING,
   hasRun: false,
+  onHostLoss: spec.onHostLoss,
   violations: NOTHING,
   strategy,
   waitUntil: null,

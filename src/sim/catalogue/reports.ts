@@ -12,6 +12,7 @@ import {
   type ReportReading,
 } from '../../model/stores/orphans.js';
 import type { Reason } from '../../model/vm.js';
+import { isHeldNow } from './fleet-watch.js';
 import type { AllocationRow, VmRow } from './rows.js';
 import { isSame, kept, wholeNumber } from './stored-json.js';
 import { answered, type Tables } from './tables.js';
@@ -24,6 +25,8 @@ export const reportsOf = (tables: Tables): Pick<Catalogue, 'reportVms' | 'loseVm
 
   loseVms: (hostId) =>
     answered(tables, () => {
+      // It may have answered somebody else meanwhile.
+      if (isHeldNow(tables) || tables.hosts.get(hostId)?.state !== 'down') return 0;
       const lost = vmRows(tables, tables.vmsOfHost.of(hostId)).filter(
         ({ state }) => state !== 'unknown' && state !== 'failed' && state !== 'deleted',
       );
@@ -75,7 +78,8 @@ function takeOver(
     // It is worked on, or moves: the lifecycle knows it better than a report that may be older.
     const isLeased = row.leaseUntil !== null && row.leaseUntil >= now;
     if (isLeased || row.movingTo !== null || row.state === 'failed') continue;
-    const judged = judge(row, tables.allocationOfVm(row.id), said.get(row.id), heard);
+    const mayMiss = !tables.watch.isOpen;
+    const judged = judge(row, tables.allocationOfVm(row.id), said.get(row.id), heard, mayMiss);
     if (apply(tables, row, judged, onMissing, now)) changed += 1;
   }
   return changed;
@@ -97,9 +101,11 @@ function judge(
   allocation: AllocationRow | undefined,
   said: AgentVm | undefined,
   heard: number,
+  mayMiss: boolean,
 ): Judged {
   const isOnItsWay = row.state === 'placed' || row.state === 'creating';
   const isAbsent =
+    mayMiss &&
     said === undefined &&
     row.hasRun &&
     row.desiredState !== 'deleted' &&

@@ -84,6 +84,9 @@ function close(tables: Tables, hostId: string, reason: string | null): void {
   for (const vmId of [...tables.orphansOfHost.of(hostId)]) {
     tables.orphans.delete(pairKey(hostId, vmId));
   }
+  for (const vmId of [...tables.fencedOfHost.of(hostId)]) {
+    tables.fencedVms.delete(pairKey(hostId, vmId));
+  }
   const drain = tables.drains.get(hostId);
   if (drain?.state === 'draining') {
     tables.drains.put(hostId, { ...drain, state: 'done', endedAt: tables.now() });

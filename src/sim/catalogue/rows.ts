@@ -8,16 +8,29 @@ import type { AuditAction, AuditSubject, Facts } from '../../model/audit.js';
 import type { Constraints } from '../../model/constraints.js';
 import type { Drain, DrainMove } from '../../model/drain.js';
 import type { EventKind } from '../../model/events.js';
+import type { Watch } from '../../model/fleet-breaker.js';
 import type { GroupRule } from '../../model/groups.js';
-import type { Host, HostMode, HostSays } from '../../model/host.js';
+import type { Fence, Host, HostMode, HostSays } from '../../model/host.js';
 import type { LedgerBooking } from '../../model/ports.js';
 import type { Reservation } from '../../model/reservation.js';
 import type { Resources } from '../../model/resources.js';
+import type { FencedVm } from '../../model/stores/fences.js';
 import type { StoredAnswer } from '../../model/stores/idempotency.js';
 import type { StrategyName } from '../../model/strategies.js';
 import type { NewToken } from '../../model/token.js';
 import type { SampledClass, UsageScope, UsageStep } from '../../model/usage.js';
-import type { Allocation, Attempt, DesiredState, Reason, VmState } from '../../model/vm.js';
+import type {
+  Allocation,
+  Attempt,
+  DesiredState,
+  OnHostLoss,
+  Reason,
+  VmState,
+} from '../../model/vm.js';
+
+export interface FenceRow extends Omit<Fence, 'at'> {
+  readonly at: number;
+}
 
 export interface HostRow extends Pick<
   Host,
@@ -41,6 +54,7 @@ export interface HostRow extends Pick<
 > {
   readonly credential: string;
   readonly modeUntil: number | null;
+  readonly fence: FenceRow | null;
   /** What the agent says, as far as it counts. */
   readonly said: HostSays;
   /** Number of the last report of this boot; 0 after a join. */
@@ -53,7 +67,20 @@ export interface HostRow extends Pick<
   readonly version: string;
   readonly bootId: string;
   readonly lastSeenAt: number | null;
+  /** When the look began whose poll was saved last. */
+  readonly polledAt: number | null;
+  /** When the first of its present misses was. */
+  readonly missingSince: number | null;
+  /** When it changed between `up` and not `up`, oldest first. */
+  readonly changes: readonly number[];
+  readonly cordonedByAutomation: boolean;
   readonly createdAt: number;
+}
+
+export interface WatchRow {
+  readonly watch: Watch;
+  /** When automation closed hosts lately. */
+  readonly cordons: readonly number[];
 }
 
 export type StoredAttempt = Omit<Attempt, 'at'> & { readonly at: string };
@@ -73,6 +100,7 @@ export interface VmRow {
   readonly reason: Reason | null;
   readonly attempts: readonly StoredAttempt[];
   readonly hasRun: boolean;
+  readonly onHostLoss: OnHostLoss;
   readonly violations: readonly GroupRule[];
   readonly strategy: StrategyName | null;
   readonly waitUntil: number | null;
@@ -109,6 +137,10 @@ export interface AllocationRow extends Omit<Allocation, 'vmId'> {
 
 export interface PendingReleaseRow extends LedgerBooking {
   readonly createdAt: number;
+}
+
+export interface FencedVmRow extends FencedVm {
+  readonly hostId: string;
 }
 
 export interface OrphanRow {

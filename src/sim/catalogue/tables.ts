@@ -1,5 +1,6 @@
 /** The tables of the catalogue's double: all its state, with its indexes, its numbers and its time. */
 import type { CapacityPolicy } from '../../model/inventory.js';
+import { FIRST_WATCH, type Watch } from '../../model/fleet-breaker.js';
 import type { GroupPolicy } from '../../model/groups.js';
 import type { Agreement, Clock } from '../../model/ports.js';
 import type {
@@ -9,6 +10,7 @@ import type {
   Doing,
   DrainRow,
   EventRow,
+  FencedVmRow,
   HostRow,
   LeaseRow,
   MoveRow,
@@ -19,6 +21,7 @@ import type {
   SampleRow,
   TokenRow,
   VmRow,
+  WatchRow,
 } from './rows.js';
 import { Index, Journal, List, Table } from './table.js';
 
@@ -53,6 +56,7 @@ export class Tables {
 
   readonly meta = new Table<Agreement>(this.journal);
   readonly hosts = new Table<HostRow>(this.journal);
+  readonly watches = new Table<WatchRow>(this.journal);
   readonly vms = new Table<VmRow>(this.journal, (before, after) => this.#indexVm(before, after));
   readonly reservations = new Table<ReservationRow>(this.journal);
   /** By booking. */
@@ -64,6 +68,14 @@ export class Tables {
   /** By `pairKey(host, vm)`, as the moves are. */
   readonly orphans = new Table<OrphanRow>(this.journal, (before, after) =>
     this.orphansOfHost.move(
+      (after ?? before)?.vmId ?? '',
+      before?.hostId ?? null,
+      after?.hostId ?? null,
+    ),
+  );
+  /** By `pairKey(host, vm)`. */
+  readonly fencedVms = new Table<FencedVmRow>(this.journal, (before, after) =>
+    this.fencedOfHost.move(
       (after ?? before)?.vmId ?? '',
       before?.hostId ?? null,
       after?.hostId ?? null,
@@ -89,6 +101,7 @@ export class Tables {
   readonly allocationsOfHost = new Index();
   readonly orphansOfHost = new Index();
   readonly movesOfHost = new Index();
+  readonly fencedOfHost = new Index();
   /** VMs in one of these conditions. */
   readonly due = new Set<string>();
   readonly waiting = new Set<string>();
@@ -130,6 +143,7 @@ export class Tables {
     this.beginning = { position: 0, key: newId() };
     this.head = this.beginning;
     this.meta.put('', { epoch: 1, incarnation: null, highWater: 0 });
+    this.watches.put('', { watch: FIRST_WATCH, cordons: [] });
     this.journal.commit();
   }
 
@@ -189,6 +203,26 @@ export class Tables {
 
   set agreement(agreement: Agreement) {
     this.meta.put('', agreement);
+  }
+
+  /** The row of the fleet's watch. */
+  get watchRow(): WatchRow {
+    const row = this.watches.get('');
+    if (row === undefined) throw new Error('the database has no row of the watch');
+    return row;
+  }
+
+  get watch(): Watch {
+    return this.watchRow.watch;
+  }
+
+  /** When automation closed hosts lately. */
+  get cordons(): readonly number[] {
+    return this.watchRow.cordons;
+  }
+
+  set cordons(cordons: readonly number[]) {
+    this.watches.put('', { ...this.watchRow, cordons });
   }
 
   allocationOfVm(vmId: string): AllocationRow | undefined {

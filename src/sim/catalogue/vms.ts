@@ -115,9 +115,10 @@ export const waitingOf = (tables: Tables): WaitingStore => ({
       return lineOf(tables)
         .filter(({ seq, waitUntil }) => seq > after && (waitUntil ?? 0) > now)
         .slice(0, limit)
-        .map(({ seq, strategy, id, name, path, resources, image, constraints }) => ({
-          ...{ seq, strategy, spec: { id, name, path, resources, image, constraints } },
-        }));
+        .map(({ seq, strategy, id, name, path, resources, image, constraints, onHostLoss }) => {
+          const spec = { id, name, path, resources, image, constraints, onHostLoss };
+          return { seq, strategy, spec };
+        });
     }),
 
   expireWaiting: (limit) =>

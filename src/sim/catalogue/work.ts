@@ -61,7 +61,7 @@ function takeWork(
     return {
       lease,
       vm: vmOf(tables, vm),
-      contact: host === undefined ? null : contactOf(host),
+      contact: host === undefined ? null : { ...contactOf(host), bootId: host.bootId },
       overrides: host?.overrides ?? {},
       tries: vm.tries,
     };

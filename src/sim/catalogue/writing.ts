@@ -4,9 +4,17 @@
  */
 import type { AuditSubject } from '../../model/audit.js';
 import type { EventKind } from '../../model/events.js';
+import type { Watch } from '../../model/fleet-breaker.js';
 import { RESERVATION_PREFIX } from '../../model/reservation.js';
 import { refuseNegative, sumOf } from './amounts.js';
-import { hostFacts, orphanFacts, reservationFacts, tokenFacts, vmFacts } from './facts.js';
+import {
+  fleetFacts,
+  hostFacts,
+  orphanFacts,
+  reservationFacts,
+  tokenFacts,
+  vmFacts,
+} from './facts.js';
 import type {
   AllocationRow,
   FactsLater,
@@ -117,6 +125,7 @@ export function updateVm(tables: Tables, before: VmRow, changes: Partial<VmRow>)
 function checkHost(host: HostRow): void {
   refuseUnless(host.modeUntil === null || host.mode === 'cordoned', 'only a cordon has an end');
   refuseUnless(host.missedPolls >= 0, 'missed polls are counted');
+  refuseUnless(host.fence === null || host.state !== 'up', 'what is fenced is not up');
 }
 
 /** A retired host gives its name back. */
@@ -149,6 +158,7 @@ const isSeenOfHost = (before: HostRow, after: HostRow): boolean =>
   before.modeReason !== after.modeReason ||
   before.modeOwner !== after.modeOwner ||
   before.modeUntil !== after.modeUntil ||
+  before.fence?.at !== after.fence?.at ||
   before.name !== after.name ||
   before.address !== after.address ||
   before.zone !== after.zone ||
@@ -173,6 +183,21 @@ export function updateHost(tables: Tables, before: HostRow, changes: Partial<Hos
     after: () => hostFacts(after),
   });
   return after;
+}
+
+// The fleet.
+
+export function putWatch(tables: Tables, watch: Watch): void {
+  const before = tables.watch;
+  tables.watches.put('', { ...tables.watchRow, watch });
+  if (before.isOpen === watch.isOpen) return;
+  tell(tables, {
+    kind: watch.isOpen ? 'fleet.breaker_opened' : 'fleet.breaker_closed',
+    subject: { kind: 'fleet', id: 'fleet' },
+    hostId: null,
+    before: () => fleetFacts(before),
+    after: () => fleetFacts(watch),
+  });
 }
 
 // Bookings.
