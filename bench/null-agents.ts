@@ -2,7 +2,7 @@
  * Agents that answer at once and run nothing, but know what they were told to run, so that a
  * benchmark measures the control plane and not the disks of hosts. One process, one loopback address per host. Usage: null-agents COUNT PORT
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 
 const count = Number(process.argv[2]);
 const port = Number(process.argv[3]);
@@ -77,13 +77,23 @@ export const hostIdOf = (index: number): string => `bench-${index.toString()}`;
 
 if (Number.isInteger(count) && Number.isInteger(port)) {
   let open = 0;
+  const servers: Server[] = [];
   for (let index = 0; index < count; index += 1) {
     const vms: Vms = new Map();
-    createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
+    const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
       answer(request, response, hostIdOf(index), vms);
-    }).listen(port, addressOf(index), () => {
+    });
+    servers.push(server);
+    server.listen(port, addressOf(index), () => {
       open += 1;
       if (open === count) process.send?.('ready');
     });
   }
+  // A number that it is told: so many of the agents are gone from now on.
+  process.on('message', (gone: number) => {
+    for (const server of servers.slice(0, gone)) {
+      server.close();
+      server.closeAllConnections();
+    }
+  });
 }

@@ -51,8 +51,8 @@ describe('followers of events', () => {
     const follow = async () => {
       let reader = first;
       for (let cuts = 0; ; cuts += 1) {
-        // At least one each time, so that the cuts are spread over the whole of it.
-        const share = cuts < CUTS ? Math.floor((VMS * CHANGES_MIN) / (CUTS + 1)) : Infinity;
+        // Some each time, so that the cuts are spread; half of all, since they come in bursts.
+        const share = cuts < CUTS ? Math.floor((VMS * CHANGES_MIN) / (CUTS + 1) / 2) : Infinity;
         const { events } = reader;
         await reader.until(() => {
           const gone = [...heard, ...events].filter(({ event }) => event === 'vm.deleted').length;

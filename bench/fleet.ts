@@ -1,0 +1,198 @@
+/**
+ * What benchmarks run on: Redis and PostgreSQL that write to disk, agents that run nothing, and
+ * replicas of `berth serve` as processes of their own. `stop()` ends all of it.
+ */
+import { fork, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { freePort } from '../tests/support/free-port.js';
+import { startPostgres, type TestPostgres } from '../tests/support/postgres.js';
+import { startRedis, type RedisServer } from '../tests/support/redis.js';
+import { addressOf, hostIdOf, TOTALS } from './null-agents.js';
+
+export const TOKEN = 'a-token-for-the-benchmark';
+export const HEADERS = { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' };
+const LOADER = ['--import', 'tsx'];
+const SMALL = JSON.stringify({ resources: { cpu: 1, memory: 256, disk: 1024 } });
+/** A fifth of a second each. */
+const UP_LOOKS_MAX = 600;
+
+export interface Replica {
+  readonly url: string;
+  readonly port: number;
+  readonly process: ChildProcess;
+  /** What it has logged so far. */
+  readonly output: () => string;
+}
+
+/** Amounts by class. */
+type Amounts = Readonly<Record<string, number>>;
+
+export class BenchFleet {
+  readonly agentsPort: number;
+  readonly #dataDir: string;
+  readonly #children: ChildProcess[] = [];
+
+  private constructor(
+    readonly redis: RedisServer,
+    readonly postgres: TestPostgres,
+    readonly databaseUrl: string,
+    dataDir: string,
+    agentsPort: number,
+  ) {
+    this.#dataDir = dataDir;
+    this.agentsPort = agentsPort;
+  }
+
+  static async start(): Promise<BenchFleet> {
+    const redis = await startRedis({ appendonly: true });
+    const postgres = await startPostgres({ fsync: true });
+    const dataDir = await mkdtemp(join(tmpdir(), 'berth-bench-'));
+    const database = await postgres.freshDatabase();
+    return new BenchFleet(redis, postgres, database, dataDir, await freePort());
+  }
+
+  /** Starts a program of this folder and waits until it says that it is ready. */
+  async fork(script: string, args: readonly string[]): Promise<ChildProcess> {
+    const child = fork(new URL(script, import.meta.url), args, { execArgv: LOADER });
+    this.#children.push(child);
+    await once(child, 'message');
+    return child;
+  }
+
+  agents(count: number): Promise<ChildProcess> {
+    return this.fork('./null-agents.ts', [count.toString(), this.agentsPort.toString()]);
+  }
+
+  async replica(env: Readonly<Record<string, string>> = {}): Promise<Replica> {
+    const port = await freePort();
+    const child = spawn(process.execPath, ['dist/bin/berth.js', 'serve'], {
+      env: {
+        PATH: process.env.PATH,
+        PORT: port.toString(),
+        REDIS_URL: this.redis.url,
+        DATABASE_URL: this.databaseUrl,
+        BERTH_ADMIN_TOKEN: TOKEN,
+        BERTH_DATA_DIR: join(this.#dataDir, port.toString()),
+        LOG_LEVEL: 'warn',
+        LOG_FORMAT: 'json',
+        ...env,
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#children.push(child);
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    }
+    const url = `http://127.0.0.1:${port.toString()}`;
+    while (!(await isReady(url))) {
+      if (child.exitCode !== null) throw new Error(`the replica ended: ${output.slice(-2_000)}`);
+      await sleep(100);
+    }
+    return { url, port, process: child, output: () => output };
+  }
+
+  /** Hosts `from` to `to - 1` join, and VMs may be placed on them. */
+  async join(url: string, to: number, from = 0): Promise<void> {
+    for (let index = from; index < to; index += 1) {
+      const answer = await fetch(`${url}/v1/hosts`, {
+        method: 'POST',
+        headers: HEADERS,
+        body: JSON.stringify({
+          id: hostIdOf(index),
+          name: hostIdOf(index),
+          address: `http://${addressOf(index)}:${this.agentsPort.toString()}`,
+          credential: 'a-credential-for-the-benchmark-only',
+          totals: TOTALS,
+          agent: { version: 'null', bootId: 'null' },
+        }),
+      });
+      if (!answer.ok) throw new Error(`join: ${answer.status.toString()} ${await answer.text()}`);
+    }
+    let up = 0;
+    for (let looks = 0; up < to - from; looks += 1) {
+      if (looks > UP_LOOKS_MAX) throw new Error(`only ${up.toString()} hosts came up`);
+      await sleep(200);
+      const request = { method: 'POST', headers: HEADERS, body: SMALL };
+      const answer = await fetch(`${url}/v1/placements`, request);
+      up = ((await answer.json()) as { summary: { feasible: number } }).summary.feasible;
+    }
+  }
+
+  /** Rows of the catalogue, read past the program under test. */
+  async rows<Row extends pg.QueryResultRow>(text: string): Promise<readonly Row[]> {
+    const client = new pg.Client({ connectionString: this.databaseUrl });
+    await client.connect();
+    try {
+      return (await client.query<Row>(text)).rows;
+    } finally {
+      await client.end();
+    }
+  }
+
+  /** Hosts with more booked than may be, by the rows of their bookings. */
+  async overbooked(): Promise<number> {
+    const booked = await this.bookedPerHost();
+    const hosts = await this.rows<{ id: string; limits: Amounts }>('select id, limits from hosts');
+    return hosts.filter(({ id, limits }) =>
+      Object.entries(booked.get(id) ?? {}).some(([name, sum]) => sum > (limits[name] ?? 0)),
+    ).length;
+  }
+
+  /** Hosts whose sums in the ledger are not those of the catalogue's bookings. */
+  async drifted(): Promise<number> {
+    const booked = await this.bookedPerHost();
+    const client = this.redis.client();
+    const hosts = await this.rows<{ id: string }>('select id from hosts');
+    let drifted = 0;
+    for (const { id } of hosts) {
+      const hash = await client.hgetall(`berth:{main}:host:${id}`);
+      const sums = booked.get(id) ?? {};
+      const names = ['cpu', 'memory', 'disk'];
+      const same = names.every((name) => Number(hash[`used:${name}`] ?? 0) === (sums[name] ?? 0));
+      if (!same) drifted += 1;
+    }
+    client.disconnect();
+    return drifted;
+  }
+
+  async stop(): Promise<void> {
+    for (const child of this.#children) child.kill('SIGKILL');
+    await this.redis.stop();
+    await this.postgres.stop();
+    await rm(this.#dataDir, { recursive: true, force: true });
+  }
+
+  private async bookedPerHost(): Promise<ReadonlyMap<string, Amounts>> {
+    const rows = await this.rows<{ host_id: string; name: string; sum: string }>(
+      `select host_id, r.key as name, sum(r.value::bigint) as sum
+       from allocations, jsonb_each_text(resources) as r group by 1, 2`,
+    );
+    const booked = new Map<string, Record<string, number>>();
+    for (const { host_id, name, sum } of rows) {
+      booked.set(host_id, { ...booked.get(host_id), [name]: Number(sum) });
+    }
+    return booked;
+  }
+}
+
+const isReady = (url: string): Promise<boolean> =>
+  fetch(`${url}/readyz`).then(
+    ({ ok }) => ok,
+    () => false,
+  );
+
+/** Value of a metric, with its labels as they are written; 0 when it is not there. */
+export async function metric(url: string, name: string): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`, { headers: HEADERS })).text();
+  const line = text.split('\n').find((found) => found.startsWith(`${name} `));
+  return Number(line?.split(' ').at(-1) ?? 0);
+}
+
+export const median = (numbers: readonly number[]): number =>
+  numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? NaN;
