@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { isNetwork, PRIVATE_NETWORKS } from '../fleet/addresses.js';
 import { NAME_PATTERN } from '../model/ids.js';
 import type { CapacityPolicy } from '../model/inventory.js';
+import { CHANGES_KEPT } from '../model/stores/fleet-watch.js';
 import { ON_MISSING } from '../model/stores/orphans.js';
 import { WAITING_DEADLINE_S_MAX } from '../model/waiting.js';
 import { STRATEGY_NAMES } from '../model/strategies.js';
@@ -24,6 +25,12 @@ const share = z
   .number('must be a number from 0 to below 1')
   .min(0, 'must be a number from 0 to below 1')
   .lt(1, 'must be a number from 0 to below 1');
+
+/** 0 would open at any loss of `hostsMin` hosts; at 1 it never opens, as more than all cannot be. */
+const breakerShare = z
+  .number('must be a number from 0 to 1')
+  .min(0, 'must be a number from 0 to 1')
+  .max(1, 'must be a number from 0 to 1');
 
 const weight = z
   .number('must be a number from 0 to 1000')
@@ -175,6 +182,21 @@ const fields = z.strictObject({
       periodS: periodS.default(30),
       concurrencyMax: whole(1, 1024).default(64),
       deadlineMs: whole(100, 60_000).default(4000),
+      breaker: z
+        .strictObject({
+          share: breakerShare.default(0.3),
+          hostsMin: whole(1, 100_000).default(3),
+          /** Three periods, where absent. */
+          windowS: whole(1, 86_400).optional(),
+        })
+        .prefault({}),
+      flapping: z
+        .strictObject({
+          changesMax: whole(2, CHANGES_KEPT).default(6),
+          windowS: whole(60, 86_400).default(3600),
+          cordonS: whole(60, 604_800).default(3600),
+        })
+        .prefault({}),
     })
     .prefault({}),
   reconcile: z.strictObject({ onMissing: z.enum(ON_MISSING).default('mark') }).prefault({}),
@@ -190,7 +212,7 @@ const fields = z.strictObject({
     .strictObject({
       lockLeaseMs: whole(200, 60_000).default(3000),
       lockHoldMs: whole(10, 60_000).default(500),
-      bookingLeaseMs: whole(1000, 600_000).default(30_000),
+      bookingLeaseMs: whole(1000, 600_000).default(10_000),
     })
     .prefault({}),
   agent: z

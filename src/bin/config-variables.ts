@@ -220,6 +220,36 @@ export const VARIABLES: readonly Variable[] = [
     help: 'Milliseconds that an agent has to answer any call.',
   },
   {
+    name: 'HEALTH_BREAKER_SHARE',
+    key: 'health.breaker.share',
+    help: 'When more than this share of the hosts goes missing at once, Berth takes itself to be cut off. 0 to 1; 1 is never.',
+  },
+  {
+    name: 'HEALTH_BREAKER_HOSTS_MIN',
+    key: 'health.breaker.hostsMin',
+    help: 'With fewer hosts missing, their loss is always taken to be real.',
+  },
+  {
+    name: 'HEALTH_BREAKER_WINDOW_S',
+    key: 'health.breaker.windowS',
+    help: 'Seconds within which hosts go missing "at once". When unset, three periods.',
+  },
+  {
+    name: 'HEALTH_FLAPPING_CHANGES_MAX',
+    key: 'health.flapping.changesMax',
+    help: 'Changes between up and not up within the window after which a host is cordoned. 2 to 50.',
+  },
+  {
+    name: 'HEALTH_FLAPPING_WINDOW_S',
+    key: 'health.flapping.windowS',
+    help: 'Seconds over which the changes of a host are counted.',
+  },
+  {
+    name: 'HEALTH_FLAPPING_CORDON_S',
+    key: 'health.flapping.cordonS',
+    help: 'Seconds after which the cordon of a flapping host ends by itself.',
+  },
+  {
     name: 'RECONCILE_ON_MISSING',
     key: 'reconcile.onMissing',
     help: 'What is done about a VM that its host has no more: mark (it is shown) or recreate (it is made anew, with an empty disk).',

@@ -11,7 +11,9 @@ import type { ControlSettings } from '../control/settings.js';
 import { createAgents } from '../fleet/native-client.js';
 import { createLedger } from '../ledger/ledger.js';
 import type { RedisTarget } from '../ledger/redis-target.js';
+import { watchRules } from '../model/fleet-breaker.js';
 import type { Log } from '../model/ports.js';
+import { flappingRule } from '../model/stores/fleet-watch.js';
 import { STRATEGIES } from '../placement/strategies.js';
 import { weightsOf } from '../placement/strategy.js';
 import { systemClock } from '../std/clock.js';
@@ -40,10 +42,14 @@ export async function startControlPlane(
   { config, env, log, adminToken, redis, database }: ControlPlaneInputs,
   shutDown: ShutDown,
 ): Promise<string> {
+  const metrics = createMetrics();
   const catalogue = await openCatalogue(database, {
     log,
     poolMax: config.database.poolMax,
     capacity: capacityPolicyOf(config),
+    onSetAside: (kind) => {
+      metrics.count('berth_set_aside_total', { kind });
+    },
   }).catch((error: unknown) => {
     throw 'databaseUrl' in database ? databaseFailure(error, database.databaseUrl) : error;
   });
@@ -67,7 +73,6 @@ export async function startControlPlane(
   });
   shutDown.add('control plane', 'connections to agents', () => agents.close());
 
-  const metrics = createMetrics();
   const ports = {
     ledger,
     catalogue,
@@ -81,7 +86,10 @@ export async function startControlPlane(
     checkpoint: checkpointFrom(env),
   };
   const settings = controlSettingsOf(config);
-  const control = createControlPlane(ports, settings);
+  const control = createControlPlane(ports, settings, {
+    ...ports,
+    catalogue: catalogue.forRequests,
+  });
   shutDown.add('control plane', 'control', () => control.stop());
   await control.start();
 
@@ -92,7 +100,7 @@ export async function startControlPlane(
 
   const api = createApi({
     control: { ...control, ...verbs },
-    catalogue,
+    catalogue: catalogue.forRequests,
     adminToken,
     limits: config.api,
     log,
@@ -132,6 +140,8 @@ function controlSettingsOf(config: Config): ControlSettings {
       periodS: health.periodS,
       concurrencyMax: health.concurrencyMax,
       onMissing: config.reconcile.onMissing,
+      breaker: watchRules(health.periodS, health.deadlineMs, health.breaker),
+      flapping: flappingRule(health.flapping),
     },
     bookingLeaseMs: ledger.bookingLeaseMs,
     keep: { eventsMs: events.keepDays * DAY_MS, auditMs: audit.keepDays * DAY_MS },
