@@ -62,7 +62,6 @@ export class Auditor implements FleetWatch {
   /** VMs that hold nothing any more, with the state that they ended in. */
   readonly #ended = new Map<string, 'failed' | 'deleted'>();
   readonly #newestObeyed = new Map<string, number>();
-  readonly #booked = new Map<string, number>();
   readonly #accepted = new Set<string>();
   readonly #deleted = new Set<string>();
   /** The number under which a fence took a VM from a host, by both. */
@@ -134,11 +133,22 @@ export class Auditor implements FleetWatch {
 
   // What the ledger does.
 
-  /** To be called after every booking. */
-  bookedInLedger(): void {
+  /**
+   * Makes a booking and judges what it has changed: a host may have become over-full before, by a
+   * stranger that was adopted or by a smaller limit.
+   */
+  aroundBooking<T>(call: () => T): T {
+    const { books } = this.#audited;
+    const before = heldPerHost(books);
+    const result = call();
+    this.#judgeBooks(before, heldPerHost(books));
+    return result;
+  }
+
+  #judgeBooks(before: ReadonlyMap<string, Resources>, after: ReadonlyMap<string, Resources>): void {
     const { books, fleet, violations } = this.#audited;
     const totals = books.totals();
-    for (const [hostId, used] of heldPerHost(books)) {
+    for (const [hostId, used] of after) {
       const limits = fleet.hosts.get(hostId)?.limits ?? {};
       const said = totals.get(hostId);
       for (const [resource, sum] of Object.entries(used)) {
@@ -146,13 +156,11 @@ export class Auditor implements FleetWatch {
         violations.expect(said === undefined || said[resource] === sum, 'I2', () =>
           ['the ledger sums', said?.[resource] ?? 0, resource, 'on', hostId, 'of', sum].join(' '),
         );
-        const key = `${hostId} ${resource}`;
         const limit = limits[resource] ?? 0;
-        const grew = sum > (this.#booked.get(key) ?? 0);
+        const grew = sum > (before.get(hostId)?.[resource] ?? 0);
         violations.expect(sum <= limit || !grew, 'I1', () =>
           ['the ledger books', sum, resource, 'of', limit, 'on', hostId].join(' '),
         );
-        this.#booked.set(key, sum);
       }
     }
   }

@@ -304,11 +304,7 @@ export class World {
 
   #auditedLink(link: Link): Link {
     return (site, effect) =>
-      link(site, () => {
-        const result = effect();
-        if (site === 'book') this.auditor.bookedInLedger();
-        return result;
-      });
+      link(site, () => (site === 'book' ? this.auditor.aroundBooking(effect) : effect()));
   }
 
   #schedule(process: SimProcess, periodMs: number, tick: () => Promise<void>) {

@@ -9,7 +9,7 @@ describe('simulated histories', () => {
   it.each(['safety', 'liveness'] as const)(
     'break no rule: %s',
     async (mode) => {
-      const run = { seed: 100, histories: HISTORIES, mode, failuresMax: 1 };
+      const run = { seed: 3000, histories: HISTORIES, mode, failuresMax: 1 };
       const { failures, faults, histories } = await runHistories(run);
       expect(failures.map((failure) => describeFailure(failure))).toEqual([]);
       expect(histories).toBe(HISTORIES);
