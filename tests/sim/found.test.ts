@@ -57,4 +57,23 @@ describe('found by simulation', () => {
     expect(world.books.held.has('rsv-1')).toBe(false);
     world.stop();
   });
+
+  it('hosts are looked at from the start on, though a rebuild was left half done', async () => {
+    let looks = 0;
+    const world = new World(prngOf('half a rebuild'), ({ catalogue }) => ({
+      catalogue: changed(catalogue, {
+        judgeLook(...args) {
+          looks += 1;
+          return catalogue.judgeLook(...args);
+        },
+      }),
+    }));
+    const aMinuteMs = 60_000;
+    await world.catalogue.acquireLease('rebuild', 'who died at it', aMinuteMs);
+    await world.start();
+    await world.clock.runUntil(5_000);
+    expect((await world.catalogue.epoch()).incarnation).toBe(null);
+    expect(looks).toBeGreaterThan(0);
+    world.stop();
+  });
 });
