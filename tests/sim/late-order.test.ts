@@ -60,12 +60,12 @@ async function lateOrder(guarded: boolean) {
   expect((await vm())?.host?.id).not.toBe(host.spec.id);
 
   host.setPower('up');
-  const sent = late!.send().then(
-    ({ state }) => state,
-    (error: unknown) => error,
+  let answer: unknown;
+  void late!.send().then(
+    ({ state }) => (answer = state),
+    (error: unknown) => (answer = error),
   );
-  await world.clock.runUntil(world.clock.monotonic() + STEP_MS);
-  const answer = await sent;
+  await until(world, () => Promise.resolve(answer !== undefined));
   await until(world, async () => (await hostNow())?.fence === null);
   await until(world, async () => (await hostNow())?.state === 'up');
   expect(host.vms.has('vm-1')).toBe(false);
