@@ -84,7 +84,9 @@ function judgedBy({ hostId, report, vms, reading, graceMs }: Heard): RawBuilder<
           and updated_at <= ${heardOf(reading.askedAt, graceMs)}
           and not (select is_open from fleet_watch) as is_absent,
         coalesce(said.assignment > a.assignment
-          and said.assignment <= ${ASSIGNMENT_BELIEVED_MAX}, false) as is_behind
+          and said.assignment <= ${ASSIGNMENT_BELIEVED_MAX}, false) as is_behind,
+        coalesce(said.assignment < a.assignment, false) and free.state = 'unknown' and has_run
+          and updated_at <= ${heardOf(reading.askedAt, graceMs)} as is_untold
       from free
       left join allocations a on a.vm_id = free.id
       left join said on said.id = free.id
@@ -112,6 +114,8 @@ function judgedBy({ hostId, report, vms, reading, graceMs }: Heard): RawBuilder<
  *   nothing, has never run     | nothing: asking for it again is safe
  *   a newer assignment         | a strike; at the second it gets one above that, and is asked for
  *                              | again: until then its agent refuses every order
+ *   an older one, `unknown`    | placed: the order with its own never came there, and its host has
+ *                              | nothing to say of that; it is asked for again
  *
  * A VM that moves is left to its move. Due is whatever the lifecycle could move now that the host is
  * known to answer: the conditions are those of model/vm-lifecycle.ts (a test compares them).
@@ -122,7 +126,7 @@ async function takeOver(db: Database, heard: Heard): Promise<number> {
     with ${judgedBy(heard)}, news as (
       select id, state as old_state, reason as old_reason, has_run as had_run, due_at as old_due_at,
         desired_state,
-        said_assignment, strikes, outdated, is_outdated, is_lost,
+        said_assignment, strikes, outdated, is_outdated, is_lost, is_untold,
         is_outdated or (is_lost and ${onMissing} = 'recreate') as is_renewed,
         case
           when is_outdated then true
@@ -133,6 +137,7 @@ async function takeOver(db: Database, heard: Heard): Promise<number> {
           when desired_state = 'deleted' then state
           when is_outdated or (is_lost and ${onMissing} = 'recreate') then 'placed'
           when is_lost then 'unknown'
+          when is_untold then 'placed'
           when said_state = 'failed' and has_run and state in ('running', 'unknown') then 'stopped'
           when said_state = 'failed' then state
           else coalesce(said_state, state)
@@ -142,6 +147,7 @@ async function takeOver(db: Database, heard: Heard): Promise<number> {
           when is_outdated then ${OUTDATED}::jsonb
           when is_lost and ${onMissing} = 'recreate' then ${RECREATED}::jsonb
           when is_lost then ${MISSING}::jsonb
+          when is_untold then ${UNTOLD}::jsonb
           when said_state = 'failed' and has_run and state in ('running', 'unknown')
             then said_reason
           when said_state <> 'failed' and said_state <> state then said_reason
@@ -190,4 +196,8 @@ const RECREATED = jsonOf({
 const OUTDATED = jsonOf({
   code: 'stale_assignment',
   detail: 'Its host knows a newer assignment of it; it is given one above that.',
+});
+const UNTOLD = jsonOf({
+  code: 'stale_assignment',
+  detail: 'Its host knows an older assignment of it only; it is asked for under its own.',
 });

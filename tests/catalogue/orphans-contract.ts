@@ -351,6 +351,35 @@ export function describeOrphans(subject: Subject): void {
     });
   });
 
+  describe('a VM of which nobody knows how it is, and whose host knows an older assignment', () => {
+    it('is asked for under its own, unless the report may be from before', async () => {
+      const host = await upHost(subject());
+      const vm = await runningVm(host);
+      const before = await askedAt(host);
+      for (const _ of [1, 2]) await tell(subject(), host, [], { askedAt: await askedAt(host) });
+      expect(await subject().vm(vm.id)).toMatchObject({ state: 'unknown' });
+      const older = { ...saysOf(vm, 'stopped'), assignment: vm.allocation!.assignment - 1 };
+      await tell(subject(), host, [older], { askedAt: before });
+      expect(await subject().vm(vm.id)).toMatchObject({ state: 'unknown' });
+      await tell(subject(), host, [older], { askedAt: await askedAt(host) });
+      const item = await take(subject(), 'me', vm.id);
+      expect(item?.vm).toMatchObject({
+        state: 'placed',
+        hasRun: true,
+        reason: { code: 'stale_assignment' },
+        allocation: vm.allocation,
+      });
+    });
+
+    it('while it is known how it is, the report says nothing', async () => {
+      const host = await upHost(subject());
+      const vm = await runningVm(host);
+      const older = { ...saysOf(vm, 'stopped'), assignment: vm.allocation!.assignment - 1 };
+      await tell(subject(), host, [older], { askedAt: await askedAt(host) });
+      expect(await subject().vm(vm.id)).toMatchObject({ state: 'running' });
+    });
+  });
+
   it('numbers never go back, whoever raises them', async () => {
     const host = await upHost(subject());
     await takeAll(subject(), 'earlier');

@@ -50,6 +50,10 @@ const OUTDATED = kept({
   code: 'stale_assignment',
   detail: 'Its host knows a newer assignment of it; it is given one above that.',
 });
+const UNTOLD = kept({
+  code: 'stale_assignment',
+  detail: 'Its host knows an older assignment of it only; it is asked for under its own.',
+});
 
 /** Up to when what is recorded was there before the report was made. */
 export const heardAt = (tables: Tables, askedAt: Date | null): number =>
@@ -94,6 +98,8 @@ interface Judged {
   readonly outdated: number;
   readonly isLost: boolean;
   readonly isOutdated: boolean;
+  /** Nobody knows how it is, for its host knows an older assignment only. */
+  readonly isUntold: boolean;
 }
 
 function judge(
@@ -116,6 +122,13 @@ function judge(
     allocation !== undefined &&
     said.assignment > allocation.assignment &&
     said.assignment <= ASSIGNMENT_BELIEVED_MAX;
+  const isUntold =
+    said !== undefined &&
+    allocation !== undefined &&
+    said.assignment < allocation.assignment &&
+    row.state === 'unknown' &&
+    row.hasRun &&
+    row.updatedAt <= heard;
   const absences = isAbsent ? row.missingStrikes + 1 : row.missingStrikes;
   const outdated = isBehind ? row.outdatedStrikes + 1 : 0;
   return {
@@ -125,6 +138,7 @@ function judge(
     outdated,
     isLost: isAbsent && absences >= STRIKES,
     isOutdated: isBehind && outdated >= STRIKES,
+    isUntold,
   };
 }
 
@@ -136,6 +150,7 @@ function seenOf(row: VmRow, judged: Judged, isRecreated: boolean): Pick<Seen, 's
   if (judged.isOutdated) return { state: 'placed', reason: OUTDATED };
   if (isRecreated) return { state: 'placed', reason: RECREATED };
   if (judged.isLost) return { state: 'unknown', reason: MISSING };
+  if (judged.isUntold) return { state: 'placed', reason: UNTOLD };
   const saidReason: Reason | null = kept(judged.said?.reason ?? null);
   if (judged.state === 'failed') {
     // It keeps its disk and its booking. One on its way: the lifecycle asks the agent itself.
