@@ -109,7 +109,7 @@ async function shareWatch(tx: Database): Promise<SharedWatch> {
 }
 
 const isHeld = ({ held, anewAt }: SharedWatch, { askedAt }: Finding): boolean =>
-  held || (askedAt !== null && anewAt !== null && anewAt > askedAt);
+  held || (askedAt !== null && anewAt !== null && anewAt >= askedAt);
 
 /** Judged by what the row says now: the breaker may have opened since the look was judged. */
 const spared = (row: SaidRow, { liveness }: Finding, held: boolean): Liveness | null =>

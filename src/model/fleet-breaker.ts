@@ -69,7 +69,7 @@ export interface Watch {
   readonly missing: number;
   /** Hosts missing since then or before are really lost: an operator has said so. */
   readonly dismissedAt: number | null;
-  /** Misses of looks that began before this do not count. */
+  /** Misses of looks that began before this, or in the same millisecond, do not count. */
   readonly anewAt: number | null;
 }
 

@@ -31,7 +31,7 @@ alter table hosts
 create function is_held(asked_at timestamptz) returns boolean
 language sql stable
 return (select is_open or coalesce(grace_until > clock_timestamp(), false)
-          or coalesce(anew_at > asked_at, false) from fleet_watch);
+          or coalesce(anew_at >= asked_at, false) from fleet_watch);
 
 create function fleet_facts(watch fleet_watch) returns jsonb
 language sql stable

@@ -39,7 +39,7 @@ export const fleetWatchOf = (tables: Tables): FleetWatchStore => ({
 /** Whether nothing may follow from what is missing, of a look that began then. */
 export function isHeldNow(tables: Tables, askedAt: Date | null = null): boolean {
   const { watch } = tables;
-  const isAnew = askedAt !== null && (watch.anewAt ?? -Infinity) > askedAt.getTime();
+  const isAnew = askedAt !== null && (watch.anewAt ?? -Infinity) >= askedAt.getTime();
   return isHeld(watch, tables.now()) || isAnew;
 }
 
