@@ -1,4 +1,5 @@
 /** Looks at the fleet as a whole: the breaker, the grace after a gap, hosts that flap. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { Catalogue } from '../../src/model/ports.js';
 import { watchRules } from '../../src/model/fleet-breaker.js';
@@ -37,8 +38,9 @@ export function describeFleetWatch(subject: Subject): void {
     return ids;
   }
 
-  /** A look as the health loop makes it. */
+  /** A look as the health loop makes it, in a millisecond of its own. */
   async function look(ids: readonly string[], missed: readonly string[]) {
+    await sleep(2);
     const contacts = (await subject().contacts()).filter(({ hostId }) => ids.includes(hostId));
     const askedAt = contacts[0]?.askedAt ?? new Date();
     const verdict = await subject().judgeLook({ askedAt, missed }, RULES);
