@@ -10,9 +10,10 @@ import {
 } from 'kysely';
 import pg from 'pg';
 import type { Log } from '../model/ports.js';
-import { isNoAnswer } from './failures.js';
-import { Lane, lanesOf, type LaneName } from './lanes.js';
+import { isNoAnswer, isSilence } from './failures.js';
+import { Lane, lanesOf, tooLate, type LaneName } from './lanes.js';
 import { openPglite } from './pglite.js';
+import { Silence } from './silence.js';
 
 export type DatabaseAddress = { readonly databaseUrl: string } | { readonly pgliteDir: string };
 
@@ -36,9 +37,9 @@ const CONNECT_LIMIT_MS = 1_500;
 
 /**
  * Between two statements of a transaction. A process that stands still or is cut off keeps its row
- * locks for so long, and callers of the other replicas wait for them 2 s at most.
+ * locks for so long, and callers of the other replicas wait for them 1.7 s at most.
  */
-const SILENCE_MAX_MS = 1_500;
+const SILENCE_MAX_MS = 1_200;
 
 /** An embedded database does one statement at a time, in this process: it is slow, but not away. */
 const EMBEDDED_WAIT_MS = 30_000;
@@ -105,10 +106,16 @@ function joined(
     log.warn('an idle database connection broke', { error });
   });
   const settings = lanesOf(poolMax);
+  const open: Lane[] = [];
+  const silence = new Silence(() => {
+    log.warn('the database does not answer; requests are refused until it does');
+    for (const lane of open) if (isImpatient(lane)) lane.refuseWaiting();
+  });
   const throughLane = (name: LaneName): Database => {
     const patience = before === undefined ? {} : { waitMaxMs: EMBEDDED_WAIT_MS };
     const lane = new Lane({ ...settings[name], ...patience });
-    const dialect = new PostgresDialect({ pool: droppingSilent(pool, lane, before) });
+    open.push(lane);
+    const dialect = new PostgresDialect({ pool: droppingSilent(pool, lane, silence, before) });
     return new Kysely<Record<string, never>>({ dialect });
   };
   const lanes = {
@@ -125,20 +132,30 @@ function joined(
   return { lanes, close: () => (closing ??= close()) };
 }
 
+/** Loops go on asking, and so find out, too, when it answers again. */
+const isImpatient = ({ settings }: Lane): boolean => settings.answerMaxMs !== null;
+
 /**
  * The pool, but a connection that did not answer is not used again: the statement is still under
  * way on it, and every later one would wait behind it.
  */
-function droppingSilent(pool: pg.Pool, lane: Lane, before: Hooks['before']): PostgresPool {
+function droppingSilent(
+  pool: pg.Pool,
+  lane: Lane,
+  silence: Silence,
+  before: Hooks['before'],
+): PostgresPool {
   const { answerMaxMs } = lane.settings;
   return {
     // Lanes share the pool; it is ended when all of them are.
     end: () => Promise.resolve(),
     async connect() {
       const arrived = performance.now();
+      if (isImpatient(lane) && !silence.mayAsk()) throw tooLate();
       await lane.enter();
       const client = await pool.connect().catch((error: unknown) => {
         lane.leave();
+        if (isSilence(error)) silence.unheard();
         throw error;
       });
       // Beside `query_timeout` of the pool; the driver takes the nearer one of this statement.
@@ -158,10 +175,18 @@ function droppingSilent(pool: pg.Pool, lane: Lane, before: Hooks['before']): Pos
         // Such as the rollback of a transaction whose statement is still under way there.
         if (silent) return Promise.reject(new Error('connection terminated: it did not answer'));
         const asked = () => client.query({ text, values: [...parameters], ...limit() });
-        return (before === undefined ? asked() : before().then(asked)).catch((error: unknown) => {
-          silent ||= isNoAnswer(error);
-          throw error;
-        });
+        return (before === undefined ? asked() : before().then(asked)).then(
+          (result) => {
+            silence.heard();
+            return result;
+          },
+          (error: unknown) => {
+            silent ||= isNoAnswer(error);
+            if (isSilence(error)) silence.unheard();
+            else silence.heard();
+            throw error;
+          },
+        );
       }
       return {
         query,

@@ -42,6 +42,10 @@ export function isNoAnswer(error: unknown): boolean {
   return MESSAGES.test(error.message) || (error.cause !== undefined && isNoAnswer(error.cause));
 }
 
+/** Whether there was not even the word that a connection is gone, for as long as we waited. */
+export const isSilence = (error: unknown): boolean =>
+  error instanceof Error && codeOf(error) === '' && /time-?out/i.test(error.message);
+
 /** Deadlock and serialization failure: nothing was written, and the same call may succeed. */
 const isRetryable = (error: unknown): boolean => ['40P01', '40001'].includes(codeOf(error));
 

@@ -19,10 +19,10 @@ export type LaneName = 'requests' | 'bookings' | 'loops';
 
 const WAITERS_MAX = 500;
 /**
- * A caller hears within two seconds that the database does not answer, or within three when what was
- * asked was already before it: a record may have happened, and is worth a longer wait.
+ * A caller hears within two seconds that the database does not answer. A record may have happened,
+ * and is worth a longer wait.
  */
-const ANSWER_MAX_MS = { requests: 1_500, bookings: 2_000 };
+const ANSWER_MAX_MS = { requests: 1_400, bookings: 1_700 };
 const WAIT_MAX_MS = 1_000;
 
 /** Batches that the scheduler records at once. */
@@ -51,13 +51,13 @@ export function lanesOf(poolMax: number): Readonly<Record<LaneName, LaneSettings
 }
 
 /** Worded as the driver says it, since it means the same: nothing was done. */
-const tooLate = (): Error => new Error('timeout expired while waiting for a connection');
+export const tooLate = (): Error => new Error('timeout expired while waiting for a connection');
 
 /** Whoever is in the lane, and who waits to get in, in order of arrival. */
 export class Lane {
   readonly settings: LaneSettings;
   #present = 0;
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting: ((isIn: boolean) => void)[] = [];
 
   constructor(settings: LaneSettings) {
     this.settings = settings;
@@ -72,10 +72,8 @@ export class Lane {
     }
     if (this.#waiting.length >= waitersMax) throw tooLate();
     const limit = new AbortController();
-    const called = new Promise<true>((resolve) => {
-      this.#waiting.push(() => {
-        resolve(true);
-      });
+    const called = new Promise<boolean>((resolve) => {
+      this.#waiting.push(resolve);
     });
     const mine = this.#waiting.at(-1);
     const late = sleep(waitMaxMs, false, { signal: limit.signal, ref: false }).catch(() => false);
@@ -83,17 +81,20 @@ export class Lane {
     limit.abort();
     if (isIn) return;
     const at = mine === undefined ? -1 : this.#waiting.indexOf(mine);
-    if (at >= 0) {
-      this.#waiting.splice(at, 1);
-      throw tooLate();
-    }
-    // Called in the same moment: the place is this one's after all.
+    if (at < 0 && (await called)) return; // In the same moment: the place is this one's after all.
+    if (at >= 0) this.#waiting.splice(at, 1);
+    throw tooLate();
+  }
+
+  /** Whoever waits is refused: there will be no answer. */
+  refuseWaiting(): void {
+    for (const refuse of this.#waiting.splice(0)) refuse(false);
   }
 
   leave(): void {
     // Whoever comes next takes the place over, so that nobody slips in between.
     const next = this.#waiting.shift();
     if (next === undefined) this.#present -= 1;
-    else next();
+    else next(true);
   }
 }
