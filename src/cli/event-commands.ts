@@ -109,7 +109,7 @@ function eventOf(data: string): EventBody {
 const KIND_WIDTH = 20;
 const NAME_WIDTH = 20;
 
-function lineOf({ at, kind, vm, host, reservation }: EventBody): string {
+function lineOf({ at, kind, vm, host, reservation, fleet }: EventBody): string {
   const subject = vm ?? host ?? reservation;
   const words = [
     at,
@@ -118,6 +118,7 @@ function lineOf({ at, kind, vm, host, reservation }: EventBody): string {
     ...(vm === undefined ? [] : vmWords(vm)),
     ...(host === undefined ? [] : hostWords(host)),
     ...(reservation === undefined ? [] : [`on ${reservation.host.name}`]),
+    ...(fleet === undefined ? [] : fleetWords(fleet)),
   ];
   return plain(words.join('  '));
 }
@@ -130,6 +131,11 @@ function hostWords(host: NonNullable<EventBody['host']>): string[] {
     ...(mode === 'enabled' ? [] : [mode]),
     ...(modeReason === null ? [] : [modeReason]),
   ];
+}
+
+function fleetWords({ reason, hosts, missing }: NonNullable<EventBody['fleet']>): string[] {
+  const share = `${missing.toString()} of ${hosts.toString()} hosts missing`;
+  return [share, ...(reason === null ? [] : [reason])];
 }
 
 function vmWords({ state, desiredState, host, reason }: NonNullable<EventBody['vm']>): string[] {

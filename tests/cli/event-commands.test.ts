@@ -70,6 +70,14 @@ describe('berth events', () => {
     });
   });
 
+  it('says of the breaker how many hosts are missing, and why it changed', async () => {
+    const fleet = { breaker: 'open', since: AT, reason: '6 went away', hosts: 10, missing: 6 };
+    const { stdout } = await run('events --no-follow', () =>
+      stream(block('k-1', 'fleet.breaker_opened', { fleet })),
+    );
+    expect(stdout).toMatch(/fleet.breaker_opened .* {2}6 of 10 hosts missing {2}6 went away\n$/);
+  });
+
   it('prints lines of JSON', async () => {
     const { stdout } = await run('events --no-follow --json', () =>
       stream(block('k-1', 'vm.created', { vm }), block('k-2', 'vm.deleted', { vm })),
