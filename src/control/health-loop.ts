@@ -4,7 +4,7 @@
  * it, in case it missed a change.
  */
 import type { AgentStatus } from '../model/agent-report.js';
-import { DomainError } from '../model/errors.js';
+import { DomainError, hasCode } from '../model/errors.js';
 import { factsOf, type Host } from '../model/host.js';
 import { afterPoll, type Liveness } from '../model/host-liveness.js';
 import type { AgentContact, HostPoll } from '../model/ports.js';
@@ -115,7 +115,10 @@ export class HealthLoop {
     if (this.#running !== null) return;
     this.#running = this.#runIfMine()
       .catch((error: unknown) => {
-        this.#ports.log.warn('health loop comes back at its next period', { error });
+        // It is so for a moment after each start, and is told where it is rebuilt.
+        const isExpected = hasCode(error, 'ledger_rebuilding');
+        const level = isExpected ? 'debug' : 'warn';
+        this.#ports.log[level]('health loop comes back at its next period', { error });
       })
       .finally(() => {
         this.#running = null;
