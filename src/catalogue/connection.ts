@@ -1,6 +1,6 @@
 /** One pool of connections, to a PostgreSQL server or to an embedded one; the rest cannot tell. */
 import { performance } from 'node:perf_hooks';
-import { setImmediate as othersTurn } from 'node:timers/promises';
+import { setImmediate as othersTurn, setTimeout as sleep } from 'node:timers/promises';
 import {
   Kysely,
   PostgresDialect,
@@ -145,15 +145,17 @@ function droppingSilent(
   silence: Silence,
   before: Hooks['before'],
 ): PostgresPool {
-  const { answerMaxMs } = lane.settings;
+  const patienceMs = before === undefined ? lane.settings.answerMaxMs : null;
   return {
     // Lanes share the pool; it is ended when all of them are.
     end: () => Promise.resolve(),
     async connect() {
-      const arrived = performance.now();
-      if (isImpatient(lane) && !silence.mayAsk()) throw tooLate();
+      const endMs =
+        patienceMs === null ? Infinity : performance.now() + silence.patienceMs(patienceMs);
+      const leftMs = () => endMs - performance.now();
+      if (leftMs() <= 0) throw tooLate();
       await lane.enter();
-      const client = await pool.connect().catch((error: unknown) => {
+      const client = await connected(pool, leftMs()).catch((error: unknown) => {
         lane.leave();
         if (isSilence(error)) silence.unheard();
         throw error;
@@ -161,9 +163,7 @@ function droppingSilent(
       // Beside `query_timeout` of the pool; the driver takes the nearer one of this statement.
       // Statements of one transaction share it.
       const limit = () =>
-        answerMaxMs === null || before !== undefined
-          ? {}
-          : { query_timeout: Math.max(1, Math.ceil(arrived + answerMaxMs - performance.now())) };
+        patienceMs === null ? {} : { query_timeout: Math.max(1, Math.ceil(leftMs())) };
       let silent = false;
       function query<R>(
         text: string,
@@ -197,4 +197,25 @@ function droppingSilent(
       };
     },
   };
+}
+
+/** One of the pool's connections, or a refusal in time; one that comes later goes back. */
+async function connected(pool: pg.Pool, limitMs: number): Promise<pg.PoolClient> {
+  const connecting = pool.connect();
+  if (limitMs === Infinity) return connecting;
+  const limit = new AbortController();
+  const late = sleep(limitMs, null, { signal: limit.signal, ref: false }).catch(() => null);
+  try {
+    const client = await Promise.race([connecting, late]);
+    if (client !== null) return client;
+  } finally {
+    limit.abort();
+  }
+  connecting.then(
+    (client) => {
+      client.release();
+    },
+    () => undefined,
+  );
+  throw tooLate();
 }

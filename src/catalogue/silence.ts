@@ -9,6 +9,8 @@ const QUIET_MIN_MS = 1_000;
 
 /** While it hangs, one caller is let through so often, to find out whether it still does. */
 const PROBE_EVERY_MS = 250;
+/** What it waits: it may have waited before, and whoever gave it the request waits, too. */
+const PROBE_MAX_MS = 500;
 
 export class Silence {
   readonly #onBegin: () => void;
@@ -38,12 +40,16 @@ export class Silence {
     this.#onBegin();
   }
 
-  /** Whether there is any use in asking; who is told so must ask. */
-  mayAsk(): boolean {
-    if (!this.#isSilent) return true;
+  /**
+   * How long it is worth waiting for an answer; who is told so must ask.
+   * @param patienceMs of the caller
+   * @returns 0: there is no use in asking
+   */
+  patienceMs(patienceMs: number): number {
+    if (!this.#isSilent) return patienceMs;
     const now = this.#nowMs();
-    if (now - this.#probedAtMs < PROBE_EVERY_MS) return false;
+    if (now - this.#probedAtMs < PROBE_EVERY_MS) return 0;
     this.#probedAtMs = now;
-    return true;
+    return Math.min(patienceMs, PROBE_MAX_MS);
   }
 }

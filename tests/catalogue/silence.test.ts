@@ -10,39 +10,39 @@ function watched() {
     () => (begun += 1),
     () => now.ms,
   );
-  return { now, silence, begun: () => begun };
+  return { now, silence, begun: () => begun, ask: () => silence.patienceMs(1_400) };
 }
 
 describe('silence', () => {
   it('does not begin while others are answered: one statement is slow', () => {
-    const { now, silence, begun } = watched();
+    const { now, silence, begun, ask } = watched();
     silence.heard();
     now.ms = 999;
     silence.unheard();
     expect(begun()).toBe(0);
-    expect([silence.mayAsk(), silence.mayAsk()]).toEqual([true, true]);
+    expect([ask(), ask()]).toEqual([1_400, 1_400]);
   });
 
   it('begins once when nobody was answered for a second, and lets one ask now and then', () => {
-    const { now, silence, begun } = watched();
+    const { now, silence, begun, ask } = watched();
     silence.heard();
     now.ms = 1_000;
     silence.unheard();
     silence.unheard();
     expect(begun()).toBe(1);
-    expect([silence.mayAsk(), silence.mayAsk()]).toEqual([true, false]);
+    expect([ask(), ask()]).toEqual([500, 0]);
     now.ms += 249;
-    expect(silence.mayAsk()).toBe(false);
+    expect(ask()).toBe(0);
     now.ms += 1;
-    expect([silence.mayAsk(), silence.mayAsk()]).toEqual([true, false]);
+    expect([ask(), ask()]).toEqual([500, 0]);
   });
 
   it('ends with the first answer', () => {
-    const { silence, begun } = watched();
+    const { silence, begun, ask } = watched();
     silence.unheard();
-    silence.mayAsk();
+    ask();
     silence.heard();
-    expect([silence.mayAsk(), silence.mayAsk()]).toEqual([true, true]);
+    expect([ask(), ask()]).toEqual([1_400, 1_400]);
     expect(begun()).toBe(1);
   });
 });
