@@ -149,16 +149,17 @@ export class Auditor implements FleetWatch {
     const { books, fleet, violations } = this.#audited;
     const totals = books.totals();
     for (const [hostId, used] of after) {
-      const limits = fleet.hosts.get(hostId)?.limits ?? {};
+      // Of a machine that was taken away the ledger may not have heard; the record refuses it (S13).
+      const limits = fleet.hosts.get(hostId)?.limits;
       const said = totals.get(hostId);
       for (const [resource, sum] of Object.entries(used)) {
         // Of a host that the ledger does not know it keeps no sums.
         violations.expect(said === undefined || said[resource] === sum, 'I2', () =>
           ['the ledger sums', said?.[resource] ?? 0, resource, 'on', hostId, 'of', sum].join(' '),
         );
-        const limit = limits[resource] ?? 0;
+        const limit = limits?.[resource] ?? 0;
         const grew = sum > (before.get(hostId)?.[resource] ?? 0);
-        violations.expect(sum <= limit || !grew, 'I1', () =>
+        violations.expect(limits === undefined || sum <= limit || !grew, 'I1', () =>
           ['the ledger books', sum, resource, 'of', limit, 'on', hostId].join(' '),
         );
       }
