@@ -106,9 +106,18 @@ export class Stage {
     return { refused: 'silence' };
   }
 
-  /** Asks for what must be granted. @returns null when a repeat only shows that it was carried out */
+  /**
+   * Asks for what must be granted, if need be again: faults make hosts suspect for a while. @returns null when a repeat only shows that it was carried out
+   */
   async must<T>(name: string, call: Ask<T>, repeated: readonly string[] = []): Promise<T | null> {
-    const answer = await this.ask(name, call, repeated);
+    const { clock } = this.#world;
+    const untilMs = clock.monotonic() + WAIT_MAX_MS;
+    let answer = await this.ask(name, call, repeated);
+    while ('refused' in answer && answer.refused === 'no_feasible_host') {
+      if (clock.monotonic() > untilMs) break;
+      await this.sleep(PAUSE_MS);
+      answer = await this.ask(name, call, repeated);
+    }
     if ('ok' in answer) return answer.ok;
     this.expect(answer.refused === 'repeated', () => `${name} was refused: ${answer.refused}`);
     return null;
