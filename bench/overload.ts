@@ -1,7 +1,7 @@
 /**
  * Does an overload leave it slower afterwards? Measures the capacity for creates, sends five times as
  * many for a while, and measures again. Prints a table and one JSON line.
- * Options: --seconds 60 --hosts 200
+ * Options: --seconds 60 --hosts 1000
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -18,7 +18,7 @@ import { addressOf, hostIdOf, TOTALS } from './null-agents.js';
 const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '60' },
-    hosts: { type: 'string', default: '200' },
+    hosts: { type: 'string', default: '1000' },
   },
 });
 const seconds = Number(values.seconds);
