@@ -11,6 +11,7 @@ import type { Strategy } from './strategy.js';
 
 export const bestFit: Strategy = {
   name: 'best-fit',
+  sees: 'largest',
   score: (table: HostTable, row: number, requested: Float64Array, weights: Float64Array): number =>
     // Not the bare sign: nothing left over is 0 and not −0.
     0 - leftover(table, row, requested, weights),

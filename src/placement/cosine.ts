@@ -19,16 +19,16 @@ const EXHAUSTED = -1;
 
 export const cosine: Strategy = {
   name: 'cosine',
+  sees: 'amounts',
   score(table: HostTable, row: number, requested: Float64Array, weights: Float64Array): number {
     const base = row * RANKED;
     let dot = 0;
     let remainingSquared = 0;
     let requestedSquared = 0;
     for (let index = 0; index < RANKED; index += 1) {
-      const capacity = table.capacity[base + index] ?? 0;
-      const remaining = ratio(capacity - (table.allocated[base + index] ?? 0), capacity);
+      const remaining = table.remaining[base + index] ?? 0;
       if (remaining <= 0) return EXHAUSTED;
-      const asked = ratio(requested[index] ?? 0, capacity);
+      const asked = ratio(requested[index] ?? 0, table.capacity[base + index] ?? 0);
       const weight = weights[index] ?? 0;
       dot += weight * remaining * asked;
       remainingSquared += weight * remaining * remaining;

@@ -7,4 +7,8 @@
 import { leftover } from './leftover.js';
 import type { Strategy } from './strategy.js';
 
-export const worstFit: Strategy = { name: 'worst-fit', score: leftover };
+export const worstFit: Strategy = {
+  name: 'worst-fit',
+  sees: 'largest',
+  score: leftover,
+};

@@ -1,0 +1,219 @@
+/**
+ * The ranking of all hosts for a shape of request, kept from one decision to the next and mended
+ * where rows have changed: a burst of equal requests costs one scan, and then a few matches each.
+ * Nothing hangs on what is kept: without it, every decision is a scan with the same answer.
+ */
+import { hasOtherRoom, type PreparedRequest } from './filter.js';
+import { demandKey, HostSets, isIn, type HostSet } from './host-sets.js';
+import type { HostTable } from './host-table.js';
+import { judge, Scanner, type Best } from './scan.js';
+import type { Ranking, Strategy } from './strategy.js';
+import { RANKED } from './host-table.js';
+import { WinnerTree } from './winner-tree.js';
+
+/** Shapes of requests that are remembered. */
+const SHAPES_MAX = 512;
+
+/** Memory of all trees together: 370 shapes of 10,000 hosts, or 37 of 100,000. */
+const BYTES_MAX = 32 * 1024 * 1024;
+
+/** To mend one row costs about as much as to scan so many; so little is always mended. */
+const ROWS_PER_MEND = 8;
+const MENDS_MIN = 16;
+
+/** All requests that are the same to every host, under one ranking. */
+interface Shape {
+  readonly strategy: Strategy;
+  readonly weights: Float64Array;
+  readonly ranked: Float64Array;
+  /** Other classes, zone and labels; empty for most. */
+  readonly more: string;
+  /** The number of the question that last asked for it. */
+  askedIn: number;
+  /** When the table was last looked at for it; the tree is as of then. */
+  mark: number;
+  /** The same, of the table's `largest`. */
+  largestRevision: number;
+  tree: WinnerTree | null;
+}
+
+export class KeptRankings {
+  readonly #table: HostTable;
+  readonly #scanner: Scanner;
+  readonly #sets: HostSets;
+  /** By a number made of the amounts; shapes that share it stand in a list. */
+  readonly #shapes = new Map<number, Shape[]>();
+  #shapeCount = 0;
+  #bytes = 0;
+  #questions = 0;
+
+  constructor(table: HostTable) {
+    this.#table = table;
+    this.#scanner = new Scanner(table);
+    this.#sets = new HostSets(table);
+  }
+
+  /** The best of all rows but some, groups, `host` and `exclude` left aside. */
+  best(request: PreparedRequest, ranking: Ranking, beside: ReadonlySet<number>): Best {
+    const demand = request.constrained ? demandKey(request.constraints) : '';
+    const among = demand === '' ? null : this.#sets.of(demand, request.constraints);
+    const tree = this.#treeFor(request, ranking, demand, among);
+    if (tree === null) return this.#scanner.scan(request, ranking, { among, beside });
+    const { scores } = tree;
+    const row = beside.size === 0 ? tree.best : tree.bestBeside(beside);
+    let feasible = tree.contenders;
+    for (const left of beside) if (!Number.isNaN(scores[left] ?? NaN)) feasible -= 1;
+    return { row, score: row < 0 ? 0 : (scores[row] ?? 0), feasible };
+  }
+
+  /** @returns null when a scan is as good: for a shape that is new, or comes seldom */
+  #treeFor(
+    request: PreparedRequest,
+    ranking: Ranking,
+    demand: string,
+    among: HostSet | null,
+  ): WinnerTree | null {
+    const table = this.#table;
+    const { sees } = ranking.strategy;
+    if (sees === undefined || sees === 'anything' || sees === 'fleet') return null;
+    this.#questions += 1;
+    const shape = this.#shapeOf(request, ranking, demand);
+    const changes = table.changes.since(shape.mark);
+    const largestRevision = sees === 'largest' ? table.largestRevision : 0;
+    const isSame = shape.largestRevision === largestRevision;
+    const isSoon = changes <= MENDS_MIN + table.size / ROWS_PER_MEND;
+    const before = shape.mark;
+    shape.mark = table.changes.now;
+    shape.largestRevision = largestRevision;
+    if (!isSoon) {
+      this.#drop(shape);
+      return null;
+    }
+    const { tree } = shape;
+    if (tree !== null && isSame && table.size <= tree.rows) {
+      this.#mend(tree, before, request, ranking, among);
+      return tree;
+    }
+    return this.#build(shape, request, ranking, among);
+  }
+
+  #mend(
+    tree: WinnerTree,
+    since: number,
+    request: PreparedRequest,
+    ranking: Ranking,
+    among: HostSet | null,
+  ): void {
+    const table = this.#table;
+    const { changes } = table;
+    const { others } = request;
+    for (let change = since; change < changes.now; change += 1) {
+      const row = changes.rowAt(change);
+      const isIn_ =
+        row < table.size &&
+        table.open[row] === 1 &&
+        (among === null || isIn(among, row)) &&
+        (others === null || hasOtherRoom(row, others));
+      if (row < tree.rows) tree.replay(row, isIn_ ? judge(table, request, ranking, row) : NaN);
+    }
+  }
+
+  #build(
+    shape: Shape,
+    request: PreparedRequest,
+    ranking: Ranking,
+    among: HostSet | null,
+  ): WinnerTree {
+    this.#drop(shape);
+    const tree = new WinnerTree(this.#table, this.#table.size);
+    tree.scores.fill(NaN, this.#table.size);
+    const field = { among, beside: NOTHING };
+    tree.build(this.#scanner.scan(request, ranking, field, tree.scores).feasible);
+    shape.tree = tree;
+    this.#bytes += tree.bytes;
+    while (this.#bytes > BYTES_MAX && this.#shapeCount > 1) this.#forget(this.#oldest());
+    return tree;
+  }
+
+  #drop(shape: Shape): void {
+    this.#bytes -= shape.tree?.bytes ?? 0;
+    shape.tree = null;
+  }
+
+  #shapeOf(request: PreparedRequest, { strategy, weights }: Ranking, demand: string): Shape {
+    const { ranked, others } = request;
+    const more =
+      others === null
+        ? demand
+        : `${demand} ${JSON.stringify(others.map(({ name, amount }) => [name, amount]))}`;
+    const number = numberOf(ranked);
+    const alike = this.#shapes.get(number) ?? [];
+    for (const shape of alike) {
+      if (
+        shape.strategy === strategy &&
+        shape.more === more &&
+        isEqual(shape.ranked, ranked) &&
+        isEqual(shape.weights, weights)
+      ) {
+        shape.askedIn = this.#questions;
+        return shape;
+      }
+    }
+    if (this.#shapeCount === SHAPES_MAX) this.#forget(this.#oldest());
+    const shape: Shape = {
+      strategy,
+      weights: weights.slice(),
+      ranked,
+      more,
+      askedIn: this.#questions,
+      mark: -Infinity,
+      largestRevision: 0,
+      tree: null,
+    };
+    this.#shapes.set(number, [...(this.#shapes.get(number) ?? []), shape]);
+    this.#shapeCount += 1;
+    return shape;
+  }
+
+  #oldest(): Shape {
+    let oldest: Shape | null = null;
+    for (const shapes of this.#shapes.values()) {
+      for (const shape of shapes) {
+        if (oldest === null || shape.askedIn < oldest.askedIn) oldest = shape;
+      }
+    }
+    if (oldest === null) throw new RangeError('there is no shape');
+    return oldest;
+  }
+
+  #forget(shape: Shape): void {
+    const number = numberOf(shape.ranked);
+    const left = (this.#shapes.get(number) ?? []).filter((one) => one !== shape);
+    if (left.length === 0) this.#shapes.delete(number);
+    else this.#shapes.set(number, left);
+    this.#drop(shape);
+    this.#shapeCount -= 1;
+  }
+}
+
+const NOTHING: ReadonlySet<number> = new Set();
+
+/** Spreads shapes well enough; those that share a number are told apart by their amounts. */
+const numberOf = (ranked: Float64Array): number =>
+  (ranked[0] ?? 0) * 1_000_003 + (ranked[1] ?? 0) * 1_009 + (ranked[2] ?? 0);
+
+function isEqual(some: Float64Array, others: Float64Array): boolean {
+  for (let index = 0; index < RANKED; index += 1) {
+    if (some[index] !== others[index]) return false;
+  }
+  return true;
+}
+
+/** One for each table, gone with it. */
+const KEPT = new WeakMap<HostTable, KeptRankings>();
+
+export function keptFor(table: HostTable): KeptRankings {
+  let kept = KEPT.get(table);
+  if (kept === undefined) KEPT.set(table, (kept = new KeptRankings(table)));
+  return kept;
+}
