@@ -39,6 +39,8 @@ export class HostTable {
   readonly columns = new ClassColumns(ROWS_MIN);
   /** Which rows have equal capacities, limits and bookings of the ranked classes. */
   readonly kinds = new Kinds(3 * RANKED, ROWS_MIN);
+  /** Which rows have equal capacities of the ranked classes. */
+  readonly shapes = new Kinds(RANKED, ROWS_MIN);
   /** Rows of which anything has changed. */
   readonly changes = new ChangeLog();
   /** Rows whose facts have changed, or that another host has. */
@@ -120,6 +122,7 @@ export class HostTable {
     this.#facts.length = last;
     this.#booked.length = last;
     this.kinds.drop(last);
+    this.shapes.drop(last);
     this.changes.note(last);
     this.factChanges.note(last);
     if (row === last) return;
@@ -155,6 +158,7 @@ export class HostTable {
     this.groups.clear();
     this.columns.clear();
     this.kinds.clear();
+    this.shapes.clear();
     this.#largestIsKnown = false;
     this.changes.noteAll();
     this.factChanges.noteAll();
@@ -184,9 +188,12 @@ export class HostTable {
     this.#largestIsKnown = false;
     this.seq[row] = facts.seq;
     for (const [index, name] of RANKED_CLASSES.entries()) {
-      this.capacity[row * RANKED + index] = facts.capacity[name] ?? 0;
+      const capacity = facts.capacity[name] ?? 0;
+      this.capacity[row * RANKED + index] = capacity;
+      this.shapes.wanted[index] = capacity;
       this.limit[row * RANKED + index] = facts.limits[name] ?? 0;
     }
+    this.shapes.settle(row);
     this.columns.setLimits(row, facts.limits);
     this.factChanges.note(row);
     this.#setAllocated(row, allocated);
@@ -258,5 +265,6 @@ export class HostTable {
     this.open = open;
     this.columns.growRows(size);
     this.kinds.growRows(size);
+    this.shapes.growRows(size);
   }
 }

@@ -5,17 +5,20 @@
  */
 import { hasOtherRoom, type PreparedRequest } from './filter.js';
 import { demandKey, HostSets, isIn, type HostSet } from './host-sets.js';
-import type { HostTable } from './host-table.js';
+import { RANKED, type HostTable } from './host-table.js';
 import { judge, Scanner, type Best } from './scan.js';
 import type { Ranking, Strategy } from './strategy.js';
-import { RANKED } from './host-table.js';
 import { WinnerTree } from './winner-tree.js';
 
-/** Shapes of requests that are remembered. */
-const SHAPES_MAX = 512;
+export interface KeptLimits {
+  /** Shapes of requests that are remembered. */
+  readonly shapesMax: number;
+  /** Memory of all trees together. */
+  readonly bytesMax: number;
+}
 
-/** Memory of all trees together: 370 shapes of 10,000 hosts, or 37 of 100,000. */
-const BYTES_MAX = 32 * 1024 * 1024;
+/** Enough for 370 shapes of 10,000 hosts, or 37 of 100,000. */
+const LIMITS: KeptLimits = { shapesMax: 512, bytesMax: 32 * 1024 * 1024 };
 
 /** To mend one row costs about as much as to scan so many; so little is always mended. */
 const ROWS_PER_MEND = 8;
@@ -39,6 +42,7 @@ interface Shape {
 
 export class KeptRankings {
   readonly #table: HostTable;
+  readonly #limits: KeptLimits;
   readonly #scanner: Scanner;
   readonly #sets: HostSets;
   /** By a number made of the amounts; shapes that share it stand in a list. */
@@ -47,10 +51,16 @@ export class KeptRankings {
   #bytes = 0;
   #questions = 0;
 
-  constructor(table: HostTable) {
+  constructor(table: HostTable, limits = LIMITS) {
     this.#table = table;
+    this.#limits = limits;
     this.#scanner = new Scanner(table);
     this.#sets = new HostSets(table);
+  }
+
+  /** What is kept at present. */
+  get kept(): { readonly shapes: number; readonly bytes: number } {
+    return { shapes: this.#shapeCount, bytes: this.#bytes };
   }
 
   /** The best of all rows but some, groups, `host` and `exclude` left aside. */
@@ -109,12 +119,12 @@ export class KeptRankings {
     const { others } = request;
     for (let change = since; change < changes.now; change += 1) {
       const row = changes.rowAt(change);
-      const isIn_ =
+      const isOpenToIt =
         row < table.size &&
         table.open[row] === 1 &&
         (among === null || isIn(among, row)) &&
         (others === null || hasOtherRoom(row, others));
-      if (row < tree.rows) tree.replay(row, isIn_ ? judge(table, request, ranking, row) : NaN);
+      if (row < tree.rows) tree.replay(row, isOpenToIt ? judge(table, request, ranking, row) : NaN);
     }
   }
 
@@ -131,7 +141,7 @@ export class KeptRankings {
     tree.build(this.#scanner.scan(request, ranking, field, tree.scores).feasible);
     shape.tree = tree;
     this.#bytes += tree.bytes;
-    while (this.#bytes > BYTES_MAX && this.#shapeCount > 1) this.#forget(this.#oldest());
+    if (this.#bytes > this.#limits.bytesMax) this.#forgetOldest();
     return tree;
   }
 
@@ -159,7 +169,7 @@ export class KeptRankings {
         return shape;
       }
     }
-    if (this.#shapeCount === SHAPES_MAX) this.#forget(this.#oldest());
+    if (this.#shapeCount === this.#limits.shapesMax) this.#forgetOldest();
     const shape: Shape = {
       strategy,
       weights: weights.slice(),
@@ -175,15 +185,11 @@ export class KeptRankings {
     return shape;
   }
 
-  #oldest(): Shape {
-    let oldest: Shape | null = null;
-    for (const shapes of this.#shapes.values()) {
-      for (const shape of shapes) {
-        if (oldest === null || shape.askedIn < oldest.askedIn) oldest = shape;
-      }
-    }
-    if (oldest === null) throw new RangeError('there is no shape');
-    return oldest;
+  /** Forgets a quarter, those first that nobody has asked for the longest. */
+  #forgetOldest(): void {
+    const shapes = [...this.#shapes.values()].flat();
+    shapes.sort((a, b) => a.askedIn - b.askedIn);
+    for (const shape of shapes.slice(0, Math.ceil(shapes.length / 4))) this.#forget(shape);
   }
 
   #forget(shape: Shape): void {

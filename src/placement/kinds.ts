@@ -58,6 +58,11 @@ export class Kinds {
     this.of = grown(this.of, rows);
   }
 
+  /** One of the amounts of a kind. */
+  amountAt(kind: number, index: number): number {
+    return this.#amounts[kind * this.#width + index] ?? 0;
+  }
+
   /** Where the amounts of a row are to be written before `settle`. */
   get wanted(): Float64Array {
     return this.#wanted;

@@ -24,6 +24,17 @@ export interface Strategy {
    * @param weights one per ranked class
    */
   score(table: HostTable, row: number, requested: Float64Array, weights: Float64Array): number;
+  /**
+   * The same score for every row in one go, where that costs less than row by row: of rows that
+   * cannot take the request too, which nobody reads.
+   * @param into one per row
+   */
+  scoreAll?(
+    table: HostTable,
+    requested: Float64Array,
+    weights: Float64Array,
+    into: Float64Array,
+  ): void;
 }
 
 /** A strategy with its weights: all that ranking needs besides fleet and request. */
