@@ -17,8 +17,8 @@ export interface KeptLimits {
   readonly bytesMax: number;
 }
 
-/** Enough for 370 shapes of 10,000 hosts, or 37 of 100,000. */
-const LIMITS: KeptLimits = { shapesMax: 512, bytesMax: 32 * 1024 * 1024 };
+/** Enough for all shapes of 10,000 hosts, or 75 of 100,000. */
+const LIMITS: KeptLimits = { shapesMax: 512, bytesMax: 64 * 1024 * 1024 };
 
 /** To mend one row costs about as much as to scan so many; so little is always mended. */
 const ROWS_PER_MEND = 8;
@@ -133,16 +133,29 @@ export class KeptRankings {
     request: PreparedRequest,
     ranking: Ranking,
     among: HostSet | null,
-  ): WinnerTree {
+  ): WinnerTree | null {
     this.#drop(shape);
     const tree = new WinnerTree(this.#table, this.#table.size);
+    if (!this.#hasRoomFor(tree.bytes)) return null;
     tree.scores.fill(NaN, this.#table.size);
     const field = { among, beside: NOTHING };
     tree.build(this.#scanner.scan(request, ranking, field, tree.scores).feasible);
     shape.tree = tree;
     this.#bytes += tree.bytes;
-    if (this.#bytes > this.#limits.bytesMax) this.#forgetOldest();
     return tree;
+  }
+
+  /**
+   * Lets go what nobody has asked for of late, and nothing else: were the oldest to go, more shapes
+   * than there is room for would push each other out and none would ever be of use.
+   */
+  #hasRoomFor(bytes: number): boolean {
+    const { bytesMax, shapesMax } = this.#limits;
+    if (this.#bytes + bytes <= bytesMax) return true;
+    for (const shape of [...this.#shapes.values()].flat()) {
+      if (shape.askedIn < this.#questions - shapesMax) this.#forget(shape);
+    }
+    return this.#bytes + bytes <= bytesMax;
   }
 
   #drop(shape: Shape): void {
