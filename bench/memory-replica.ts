@@ -74,7 +74,17 @@ function note(step: string): void {
   steps.push({ step, rssMb: megabytes('VmRSS'), peakMb: megabytes('VmHWM') });
 }
 
-const ledger = await createLedger({ cell: 'main', url, log: silentLog, clock: systemClock });
+/** What is measured is memory: on a busy machine it may take its time. */
+const PATIENCE_MS = 60_000;
+
+const ledger = await createLedger({
+  cell: 'main',
+  url,
+  log: silentLog,
+  clock: systemClock,
+  commandTimeoutMs: PATIENCE_MS,
+  lockLeaseMs: PATIENCE_MS,
+});
 note('connected');
 if (part === 'rebuild') {
   await ledger.replace(1, 0, snapshot());
