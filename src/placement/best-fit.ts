@@ -6,12 +6,16 @@
  *   score = −left    the smallest leftover wins; see leftover.ts for left
  */
 import type { HostTable } from './host-table.js';
-import { leftover } from './leftover.js';
+import { leftover, leftoverOfAll } from './leftover.js';
 import type { Strategy } from './strategy.js';
 
 export const bestFit: Strategy = {
   name: 'best-fit',
+  sees: 'largest',
   score: (table: HostTable, row: number, requested: Float64Array, weights: Float64Array): number =>
     // Not the bare sign: nothing left over is 0 and not −0.
     0 - leftover(table, row, requested, weights),
+  scoreAll: (table, requested, weights, into) => {
+    leftoverOfAll(table, requested, weights, into, -1);
+  },
 };

@@ -19,16 +19,16 @@ const EXHAUSTED = -1;
 
 export const cosine: Strategy = {
   name: 'cosine',
+  sees: 'amounts',
   score(table: HostTable, row: number, requested: Float64Array, weights: Float64Array): number {
     const base = row * RANKED;
     let dot = 0;
     let remainingSquared = 0;
     let requestedSquared = 0;
     for (let index = 0; index < RANKED; index += 1) {
-      const capacity = table.capacity[base + index] ?? 0;
-      const remaining = ratio(capacity - (table.allocated[base + index] ?? 0), capacity);
+      const remaining = table.remaining[base + index] ?? 0;
       if (remaining <= 0) return EXHAUSTED;
-      const asked = ratio(requested[index] ?? 0, capacity);
+      const asked = ratio(requested[index] ?? 0, table.capacity[base + index] ?? 0);
       const weight = weights[index] ?? 0;
       dot += weight * remaining * asked;
       remainingSquared += weight * remaining * remaining;
@@ -37,4 +37,52 @@ export const cosine: Strategy = {
     const lengths = Math.sqrt(remainingSquared) * Math.sqrt(requestedSquared);
     return lengths === 0 ? 0 : dot / lengths;
   },
+
+  /** What is asked, as shares of the capacity, is the same for all hosts of one shape. */
+  scoreAll(table, requested, weights, into) {
+    const { remaining, room, size } = table;
+    const shapes = table.shapes.of;
+    const asked = askedOfShapes(table, requested, weights);
+    const [w0 = 0, w1 = 0, w2 = 0] = weights;
+    // Then the length of what remains is the one that breaks ties.
+    const isEven = w0 === 1 && w1 === 1 && w2 === 1;
+    for (let row = 0; row < size; row += 1) {
+      const base = row * RANKED;
+      const r0 = remaining[base] ?? 0;
+      const r1 = remaining[base + 1] ?? 0;
+      const r2 = remaining[base + 2] ?? 0;
+      const at = (shapes[row] ?? 0) * ASKED;
+      const dot =
+        w0 * r0 * (asked[at] ?? 0) +
+        w1 * r1 * (asked[at + 1] ?? 0) +
+        w2 * r2 * (asked[at + 2] ?? 0);
+      const length = isEven
+        ? (room[row] ?? 0)
+        : Math.sqrt(w0 * r0 * r0 + w1 * r1 * r1 + w2 * r2 * r2);
+      const lengths = length * (asked[at + 3] ?? 0);
+      const score = lengths === 0 ? 0 : dot / lengths;
+      into[row] = r0 <= 0 || r1 <= 0 || r2 <= 0 ? EXHAUSTED : score;
+    }
+  },
 };
+
+/** Per shape: the share asked of each class, and the length of that vector by weight. */
+const ASKED = RANKED + 1;
+
+function askedOfShapes(
+  { shapes }: HostTable,
+  requested: Float64Array,
+  weights: Float64Array,
+): Float64Array {
+  const asked = new Float64Array(shapes.numbers * ASKED);
+  for (let shape = 0; shape < shapes.numbers; shape += 1) {
+    let squared = 0;
+    for (let index = 0; index < RANKED; index += 1) {
+      const share = ratio(requested[index] ?? 0, shapes.amountAt(shape, index));
+      asked[shape * ASKED + index] = share;
+      squared += (weights[index] ?? 0) * share * share;
+    }
+    asked[shape * ASKED + RANKED] = Math.sqrt(squared);
+  }
+  return asked;
+}

@@ -1,13 +1,15 @@
 /**
- * Which hosts may take a request at all. `admits` is the scan's yes or no; `rejectReasons` spells
- * out every reason for the same answer. A property test holds the two together.
+ * Which hosts may take a request at all. `admits` is a plain yes or no, `hasRoom` and `suits` are
+ * its parts; `rejectReasons` spells out every reason for the same answer. A property test holds
+ * them together.
  */
 import type { Constraints } from '../model/constraints.js';
 import type { PlacementRequest, ReasonCode, RejectReason } from '../model/decision.js';
 import { isOverFull, type HostFacts, type HostMode } from '../model/host.js';
 import type { HostState } from '../model/host-liveness.js';
 import { shortfalls } from '../model/inventory.js';
-import { RANKED_CLASSES, type ResourceClass, type Resources } from '../model/resources.js';
+import { RANKED_CLASSES } from '../model/resources.js';
+import { isRanked, type ClassColumn } from './class-columns.js';
 import { demandReasons, meetsDemands, placedRules, type PlacedRule } from './group-rules.js';
 import { RANKED, type HostTable } from './host-table.js';
 
@@ -25,58 +27,81 @@ const REASON_OF_MODE: Readonly<Record<HostMode, ReasonCode | null>> = {
   retired: 'retired',
 };
 
+/** An amount of a class that is not ranked. */
+interface Other {
+  readonly name: string;
+  readonly amount: number;
+  /** undefined when no host has anything of the class. */
+  readonly column: ClassColumn | undefined;
+}
+
 /** A request laid out for one look over the host table; stale once the table has changed. */
 export interface PreparedRequest extends PlacementRequest {
   /** Amounts of the ranked classes, in their order. */
   readonly ranked: Float64Array;
   /** Classes beyond the ranked ones that are asked for. */
-  readonly others: Resources | null;
+  readonly others: readonly Other[] | null;
   readonly constrained: boolean;
   /** null when it belongs to no group. */
   readonly groups: readonly PlacedRule[] | null;
 }
 
 export function prepare(table: HostTable, request: PlacementRequest): PreparedRequest {
-  const { groups, ...constraints } = request.constraints;
-  const ranked = Float64Array.from(RANKED_CLASSES, (name) => request.resources[name] ?? 0);
-  const others = Object.entries(request.resources).filter(
-    ([name, amount]) => amount > 0 && !isRanked(name),
-  );
-  return {
-    ...request,
-    ranked,
-    others: others.length === 0 ? null : Object.fromEntries(others),
-    constrained: Object.keys(constraints).length > 0,
-    groups: placedRules(table.groups, request.path, groups),
-  };
+  const { resources, constraints, path } = request;
+  const ranked = new Float64Array(RANKED);
+  for (let index = 0; index < RANKED; index += 1) {
+    ranked[index] = resources[RANKED_CLASSES[index] ?? ''] ?? 0;
+  }
+  let others: Other[] | null = null;
+  for (const name in resources) {
+    const amount = resources[name] ?? 0;
+    if (amount === 0 || isRanked(name)) continue;
+    (others ??= []).push({ name, amount, column: table.columns.of(name) });
+  }
+  let constrained = false;
+  for (const name in constraints) constrained ||= name !== 'groups';
+  const groups = placedRules(table.groups, path, constraints.groups);
+  return { resources, constraints, path, ranked, others, constrained, groups };
 }
 
-const isRanked = (name: ResourceClass): boolean =>
-  (RANKED_CLASSES as readonly ResourceClass[]).includes(name);
+/** Whether the host in this row may take the request. */
+export const admits = (table: HostTable, row: number, request: PreparedRequest): boolean =>
+  table.open[row] === 1 &&
+  hasRoom(table, row, request) &&
+  (request.groups === null || meetsDemands(request.groups, table.factsAt(row).id)) &&
+  (!request.constrained || suits(table.factsAt(row), request.constraints));
 
-/** Whether the host in this row may take the request. Allocates nothing for common requests. */
-export function admits(table: HostTable, row: number, request: PreparedRequest): boolean {
-  if (table.open[row] !== 1) return false;
+/** Whether it fits into a row, in every class. Allocates nothing. */
+export const hasRoom = (table: HostTable, row: number, request: PreparedRequest): boolean =>
+  hasRankedRoom(table, row, request) &&
+  (request.others === null || hasOtherRoom(row, request.others));
+
+/** As `hasRoom`, for the ranked classes alone: all hosts that are alike answer the same. */
+export function hasRankedRoom(
+  { allocated, limit }: HostTable,
+  row: number,
+  { ranked }: PreparedRequest,
+): boolean {
   const base = row * RANKED;
   for (let index = 0; index < RANKED; index += 1) {
-    const asked = request.ranked[index] ?? 0;
+    const asked = ranked[index] ?? 0;
     if (asked === 0) continue;
-    const booked = table.allocated[base + index] ?? 0;
-    if (booked + asked > (table.limit[base + index] ?? 0)) return false;
+    if ((allocated[base + index] ?? 0) + asked > (limit[base + index] ?? 0)) return false;
   }
-  if (
-    request.others !== null &&
-    shortfalls(table.factsAt(row).limits, table.allocatedAt(row), request.others).length > 0
-  ) {
-    return false;
-  }
-  if (request.groups !== null && !meetsDemands(request.groups, table.factsAt(row).id)) {
-    return false;
-  }
-  return (
-    !request.constrained || constraintReasons(table.factsAt(row), request.constraints).length === 0
-  );
+  return true;
 }
+
+export function hasOtherRoom(row: number, others: NonNullable<PreparedRequest['others']>): boolean {
+  for (const { amount, column } of others) {
+    if (column === undefined) return false;
+    if ((column.allocated[row] ?? 0) + amount > (column.limit[row] ?? 0)) return false;
+  }
+  return true;
+}
+
+/** Whether a host meets the constraints, groups left aside. */
+export const suits = (facts: HostFacts, constraints: Constraints): boolean =>
+  constraintReasons(facts, constraints).length === 0;
 
 /** Every reason why the host in this row may not take the request; empty when it may. */
 export function rejectReasons(

@@ -9,5 +9,6 @@ import type { Strategy } from './strategy.js';
 
 export const firstFit: Strategy = {
   name: 'first-fit',
+  sees: 'host',
   score: (table: HostTable, row: number): number => 0 - (table.seq[row] ?? 0),
 };

@@ -59,6 +59,22 @@ export function meetsDemands(rules: readonly PlacedRule[], hostId: string): bool
   return true;
 }
 
+/** What the rules say of every host that has no member of any of their groups. */
+export function elsewhere(rules: readonly PlacedRule[]): {
+  readonly isAllowed: boolean;
+  /** Wishes that such a host does not meet. */
+  readonly broken: number;
+} {
+  let isAllowed = true;
+  let broken = 0;
+  for (const { rule, hosts } of rules) {
+    const isSomewhere = hosts.size > 0;
+    if (brokenDemand(rule.policy, NO_MEMBERS, isSomewhere) !== null) isAllowed = false;
+    if (isWishBroken(rule.policy, NO_MEMBERS, isSomewhere)) broken += 1;
+  }
+  return { isAllowed, broken };
+}
+
 /** Every demand that a host does not meet, with the group's name. */
 export const demandReasons = (
   rules: readonly PlacedRule[],

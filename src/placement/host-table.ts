@@ -1,12 +1,17 @@
 /**
- * The fleet as placement looks at it: one row per host, the ranked classes in flat Float64Arrays
- * so that a scan touches memory in order, every other class in plain objects.
- * Holds numbers; decides nothing.
+ * The fleet as placement looks at it: one row per host, the amounts in flat Float64Arrays so that a
+ * scan touches memory in order, and beside them what a scan would otherwise work out again for
+ * every row. Notes which rows change. Holds numbers; decides nothing.
  */
 import type { Membership } from '../model/groups.js';
-import { isOpen, isOverFull, type FleetHost, type HostFacts } from '../model/host.js';
+import { isOpen, type FleetHost, type HostFacts } from '../model/host.js';
 import { RANKED_CLASSES, type Resources } from '../model/resources.js';
+import { ChangeLog } from './change-log.js';
+import { ClassColumns, grown } from './class-columns.js';
 import { GroupTable } from './group-table.js';
+import { HostNames } from './host-names.js';
+import { Kinds } from './kinds.js';
+import { ratio } from './ratio.js';
 
 /** Ranked classes per row in the flat arrays. */
 export const RANKED = RANKED_CLASSES.length;
@@ -20,15 +25,31 @@ export class HostTable {
   capacity = new Float64Array(ROWS_MIN * RANKED);
   limit = new Float64Array(ROWS_MIN * RANKED);
   allocated = new Float64Array(ROWS_MIN * RANKED);
+  /** Share of the capacity that is not booked: `ratio(capacity − allocated, capacity)`. */
+  remaining = new Float64Array(ROWS_MIN * RANKED);
+  /** Unweighted length of the vector of these shares, per row: the first tie-break. */
+  room = new Float64Array(ROWS_MIN);
   /** 1 when the host takes new VMs: it is up, enabled and not over-full. */
   open = new Uint8Array(ROWS_MIN);
   /** Order of registration, the last tie-break. */
   seq = new Float64Array(ROWS_MIN);
   /** Who is where of which group. */
   readonly groups = new GroupTable();
+  /** Limits and bookings of every other class. */
+  readonly columns = new ClassColumns(ROWS_MIN);
+  /** Which rows have equal capacities, limits and bookings of the ranked classes. */
+  readonly kinds = new Kinds(3 * RANKED, ROWS_MIN);
+  /** Which rows have equal capacities of the ranked classes. */
+  readonly shapes = new Kinds(RANKED, ROWS_MIN);
+  /** Rows of which anything has changed. */
+  readonly changes = new ChangeLog();
+  /** Rows whose facts have changed, or that another host has. */
+  readonly factChanges = new ChangeLog();
 
   readonly #largest = new Float64Array(RANKED);
   #largestIsKnown = false;
+  #largestRevision = 0;
+  readonly #names = new HostNames();
   readonly #facts: HostFacts[] = [];
   readonly #booked: Record<string, number>[] = [];
   readonly #rowOf = new Map<string, number>();
@@ -45,20 +66,26 @@ export class HostTable {
 
   /** Of each ranked class, the largest capacity that one host has. */
   get largest(): Float64Array {
-    if (!this.#largestIsKnown) {
-      this.#largest.fill(0);
-      for (let at = 0; at < this.size * RANKED; at += 1) {
-        const index = at % RANKED;
-        this.#largest[index] = Math.max(this.#largest[index] ?? 0, this.capacity[at] ?? 0);
-      }
-      this.#largestIsKnown = true;
-    }
+    if (!this.#largestIsKnown) this.#findLargest();
     return this.#largest;
+  }
+
+  /** Grows when `largest` becomes other than it was. */
+  get largestRevision(): number {
+    if (!this.#largestIsKnown) this.#findLargest();
+    return this.#largestRevision;
   }
 
   /** Row of a host, or -1. Rows change when a host is removed; never keep one across an await. */
   rowOf(hostId: string): number {
     return this.#rowOf.get(hostId) ?? -1;
+  }
+
+  /** Rows of the hosts that are called so, by id or by name. */
+  rowsCalled(name: string): readonly number[] {
+    const rows = [...this.#names.idsOf(name)].map((id) => this.rowOf(id));
+    const own = this.rowOf(name);
+    return own < 0 || rows.includes(own) ? rows : [own, ...rows];
   }
 
   factsAt(row: number): HostFacts {
@@ -79,14 +106,7 @@ export class HostTable {
       this.#grow(row + 1);
       this.#rowOf.set(facts.id, row);
     }
-    this.#facts[row] = facts;
-    this.#largestIsKnown = false;
-    this.seq[row] = facts.seq;
-    RANKED_CLASSES.forEach((resource, index) => {
-      this.capacity[row * RANKED + index] = facts.capacity[resource] ?? 0;
-      this.limit[row * RANKED + index] = facts.limits[resource] ?? 0;
-    });
-    this.#setAllocated(row, allocated);
+    this.#put(row, facts, allocated);
   }
 
   /** Takes a host out; its members of groups stay known. The last row moves into its place. */
@@ -96,13 +116,19 @@ export class HostTable {
     const last = this.size - 1;
     const moved = this.factsAt(last);
     const booked = this.allocatedAt(last);
-    this.#facts.length = last;
-    this.#booked.length = last;
+    this.#names.remove(this.factsAt(row));
     this.#rowOf.delete(hostId);
     this.#largestIsKnown = false;
+    this.#facts.length = last;
+    this.#booked.length = last;
+    this.kinds.drop(last);
+    this.shapes.drop(last);
+    this.changes.note(last);
+    this.factChanges.note(last);
     if (row === last) return;
     this.#rowOf.set(moved.id, row);
-    this.upsert(moved, booked);
+    this.#names.remove(moved);
+    this.#put(row, moved, booked);
   }
 
   /** Replaces what is booked on a host; a host that is not there is ignored. */
@@ -128,8 +154,14 @@ export class HostTable {
     this.#facts.length = 0;
     this.#booked.length = 0;
     this.#rowOf.clear();
+    this.#names.clear();
     this.groups.clear();
+    this.columns.clear();
+    this.kinds.clear();
+    this.shapes.clear();
     this.#largestIsKnown = false;
+    this.changes.noteAll();
+    this.factChanges.noteAll();
   }
 
   /** Every host with its bookings, in no particular order. */
@@ -141,11 +173,30 @@ export class HostTable {
 
   #change(row: number, resources: Resources, groups: readonly Membership[], by: 1 | -1): void {
     const booked = this.#bookedAt(row);
-    for (const [resource, amount] of Object.entries(resources)) {
-      booked[resource] = (booked[resource] ?? 0) + by * amount;
+    for (const name in resources) {
+      booked[name] = (booked[name] ?? 0) + by * (resources[name] ?? 0);
     }
     if (groups.length > 0) this.groups.count(groups, this.factsAt(row).id, by);
     this.#show(row, booked);
+  }
+
+  #put(row: number, facts: HostFacts, allocated: Resources): void {
+    const before = this.#facts[row];
+    if (before?.id === facts.id) this.#names.remove(before);
+    this.#names.add(facts);
+    this.#facts[row] = facts;
+    this.#largestIsKnown = false;
+    this.seq[row] = facts.seq;
+    for (const [index, name] of RANKED_CLASSES.entries()) {
+      const capacity = facts.capacity[name] ?? 0;
+      this.capacity[row * RANKED + index] = capacity;
+      this.shapes.wanted[index] = capacity;
+      this.limit[row * RANKED + index] = facts.limits[name] ?? 0;
+    }
+    this.shapes.settle(row);
+    this.columns.setLimits(row, facts.limits);
+    this.factChanges.note(row);
+    this.#setAllocated(row, allocated);
   }
 
   #setAllocated(row: number, allocated: Resources): void {
@@ -156,11 +207,29 @@ export class HostTable {
 
   /** Brings the flat arrays up to what is booked. */
   #show(row: number, booked: Resources): void {
-    const facts = this.factsAt(row);
-    this.open[row] = isOpen(facts) && !isOverFull(facts.limits, booked) ? 1 : 0;
-    RANKED_CLASSES.forEach((resource, index) => {
-      this.allocated[row * RANKED + index] = booked[resource] ?? 0;
-    });
+    const base = row * RANKED;
+    const alike = this.kinds.wanted;
+    let isOverFull = false;
+    let squared = 0;
+    for (let index = 0; index < RANKED; index += 1) {
+      const allocated = booked[RANKED_CLASSES[index] ?? ''] ?? 0;
+      const capacity = this.capacity[base + index] ?? 0;
+      const limit = this.limit[base + index] ?? 0;
+      const remaining = ratio(capacity - allocated, capacity);
+      this.allocated[base + index] = allocated;
+      this.remaining[base + index] = remaining;
+      squared += remaining * remaining;
+      if (allocated > limit) isOverFull = true;
+      alike[index] = capacity;
+      alike[RANKED + index] = limit;
+      alike[2 * RANKED + index] = allocated;
+    }
+    this.kinds.settle(row);
+    this.columns.setAllocated(row, booked);
+    this.room[row] = Math.sqrt(squared);
+    const isFull = isOverFull || this.columns.isOverFull(row);
+    this.open[row] = isOpen(this.factsAt(row)) && !isFull ? 1 : 0;
+    this.changes.note(row);
   }
 
   #bookedAt(row: number): Record<string, number> {
@@ -169,20 +238,33 @@ export class HostTable {
     return booked;
   }
 
+  #findLargest(): void {
+    const found = new Float64Array(RANKED);
+    for (let at = 0; at < this.size * RANKED; at += 1) {
+      const index = at % RANKED;
+      found[index] = Math.max(found[index] ?? 0, this.capacity[at] ?? 0);
+    }
+    if (found.some((amount, index) => amount !== this.#largest[index])) {
+      this.#largest.set(found);
+      this.#largestRevision += 1;
+    }
+    this.#largestIsKnown = true;
+  }
+
   #grow(rows: number): void {
     if (rows <= this.open.length) return;
     const size = this.open.length * 2;
-    const copy = (from: Float64Array<ArrayBuffer>, length: number) => {
-      const to = new Float64Array(length);
-      to.set(from);
-      return to;
-    };
-    this.capacity = copy(this.capacity, size * RANKED);
-    this.limit = copy(this.limit, size * RANKED);
-    this.allocated = copy(this.allocated, size * RANKED);
-    this.seq = copy(this.seq, size);
+    this.capacity = grown(this.capacity, size * RANKED);
+    this.limit = grown(this.limit, size * RANKED);
+    this.allocated = grown(this.allocated, size * RANKED);
+    this.remaining = grown(this.remaining, size * RANKED);
+    this.room = grown(this.room, size);
+    this.seq = grown(this.seq, size);
     const open = new Uint8Array(size);
     open.set(this.open);
     this.open = open;
+    this.columns.growRows(size);
+    this.kinds.growRows(size);
+    this.shapes.growRows(size);
   }
 }

@@ -3,14 +3,38 @@ import { RANKED_CLASSES, type RankedClass } from '../model/resources.js';
 import type { StrategyName } from '../model/strategies.js';
 import type { HostTable } from './host-table.js';
 
+/**
+ * What a score may hang on besides request and weights. All but `anything` allow that a score is
+ * worked out once for all hosts that are alike, or kept until something that it hangs on changes.
+ * - `amounts`: capacities, limits and bookings of the host itself, in the ranked classes.
+ * - `largest`: these, and the table's `largest`.
+ * - `fleet`: these, and anything that is the same for all hosts at one instant.
+ * - `host`: everything that the table knows of the host itself, and nothing of other hosts.
+ * - `anything`: what is none of these.
+ */
+export type Sight = 'amounts' | 'largest' | 'fleet' | 'host' | 'anything';
+
 export interface Strategy {
   readonly name: StrategyName;
+  /** `anything` when it is not said. To say less than is so makes wrong choices. */
+  readonly sees?: Sight;
   /**
    * How well a host suits a request that it can take; the highest wins.
    * @param requested amounts of the ranked classes
    * @param weights one per ranked class
    */
   score(table: HostTable, row: number, requested: Float64Array, weights: Float64Array): number;
+  /**
+   * The same score for every row in one go, where that costs less than row by row: of rows that
+   * cannot take the request too, which nobody reads.
+   * @param into one per row
+   */
+  scoreAll?(
+    table: HostTable,
+    requested: Float64Array,
+    weights: Float64Array,
+    into: Float64Array,
+  ): void;
 }
 
 /** A strategy with its weights: all that ranking needs besides fleet and request. */

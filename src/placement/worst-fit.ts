@@ -4,7 +4,14 @@
  *
  *   score = left    the largest leftover wins; see leftover.ts for left
  */
-import { leftover } from './leftover.js';
+import { leftover, leftoverOfAll } from './leftover.js';
 import type { Strategy } from './strategy.js';
 
-export const worstFit: Strategy = { name: 'worst-fit', score: leftover };
+export const worstFit: Strategy = {
+  name: 'worst-fit',
+  sees: 'largest',
+  score: leftover,
+  scoreAll: (table, requested, weights, into) => {
+    leftoverOfAll(table, requested, weights, into, 1);
+  },
+};

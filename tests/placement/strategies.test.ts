@@ -1,14 +1,17 @@
 /** The strategies beside cosine, each worked out by hand; choose.test.ts runs all on random fleets. */
 import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
 import type { FleetHost } from '../../src/model/host.js';
 import { NO_CONSTRAINTS } from '../../src/model/constraints.js';
 import type { Resources } from '../../src/model/resources.js';
 import { STRATEGY_NAMES, type StrategyName } from '../../src/model/strategies.js';
 import { choose } from '../../src/placement/choose.js';
+import { prepare } from '../../src/placement/filter.js';
 import { HostTable } from '../../src/placement/host-table.js';
 import { STRATEGIES } from '../../src/placement/strategies.js';
 import { weightsOf } from '../../src/placement/strategy.js';
 import { fleetHost } from '../support/hosts.js';
+import { asked, extremes, rankingOf, scenario, tableOf } from './scenarios.js';
 
 /** Capacity is what is said; nothing reserved, no overcommit. */
 const plain = (
@@ -109,4 +112,24 @@ describe('strategies', () => {
     expect(chosen('first-fit', [second, first], { cpu: 2 })).toBe('second');
     expect(scores('first-fit', [second, first], ONE_EACH)).toEqual([-2, -1]);
   });
+});
+
+describe('scores of all hosts in one go', () => {
+  it.each(STRATEGY_NAMES.filter((name) => STRATEGIES[name].scoreAll !== undefined))(
+    'are those of %s row by row, to the last bit',
+    (name) => {
+      fc.assert(
+        fc.property(fc.oneof(scenario, extremes), ({ hosts, request, ranking }) => {
+          const { strategy, weights } = rankingOf({ ...ranking, strategy: name });
+          const table = tableOf(hosts);
+          const { ranked } = prepare(table, asked(request));
+          const scores = new Float64Array(table.size);
+          strategy.scoreAll?.(table, ranked, weights, scores);
+          const byRow = hosts.map((_host, row) => strategy.score(table, row, ranked, weights));
+          expect([...scores]).toEqual(byRow);
+        }),
+        { numRuns: 2_000, seed: 20_261_121 },
+      );
+    },
+  );
 });

@@ -1,0 +1,76 @@
+/**
+ * Limits and bookings of the classes beyond the ranked ones, a column per class, so that a scan
+ * need not open a host's objects. A column begins with the first host that has, or has booked,
+ * something of its class, and stays.
+ */
+import { RANKED_CLASSES, type ResourceClass, type Resources } from '../model/resources.js';
+
+/** One class of every host; a row that has nothing of it is 0. */
+export interface ClassColumn {
+  limit: Float64Array<ArrayBuffer>;
+  allocated: Float64Array<ArrayBuffer>;
+}
+
+export const isRanked = (name: ResourceClass): boolean =>
+  (RANKED_CLASSES as readonly ResourceClass[]).includes(name);
+
+export class ClassColumns {
+  readonly #columns = new Map<ResourceClass, ClassColumn>();
+  #rows: number;
+
+  constructor(rows: number) {
+    this.#rows = rows;
+  }
+
+  /** @returns undefined when no host has anything of the class */
+  of(name: ResourceClass): ClassColumn | undefined {
+    return this.#columns.get(name);
+  }
+
+  setLimits(row: number, limits: Resources): void {
+    for (const name in limits) if (!isRanked(name)) this.#begin(name);
+    for (const [name, column] of this.#columns) column.limit[row] = limits[name] ?? 0;
+  }
+
+  setAllocated(row: number, allocated: Resources): void {
+    for (const name in allocated) {
+      if (!isRanked(name) && !this.#columns.has(name)) this.#begin(name);
+    }
+    for (const [name, column] of this.#columns) column.allocated[row] = allocated[name] ?? 0;
+  }
+
+  /** Whether more is booked in a row than may be, in any of these classes. */
+  isOverFull(row: number): boolean {
+    for (const { limit, allocated } of this.#columns.values()) {
+      if ((allocated[row] ?? 0) > (limit[row] ?? 0)) return true;
+    }
+    return false;
+  }
+
+  growRows(rows: number): void {
+    this.#rows = rows;
+    for (const column of this.#columns.values()) {
+      column.limit = grown(column.limit, rows);
+      column.allocated = grown(column.allocated, rows);
+    }
+  }
+
+  clear(): void {
+    this.#columns.clear();
+  }
+
+  #begin(name: ResourceClass): void {
+    if (this.#columns.has(name)) return;
+    this.#columns.set(name, {
+      limit: new Float64Array(this.#rows),
+      allocated: new Float64Array(this.#rows),
+    });
+  }
+}
+
+/** The same numbers in a longer array. */
+export function grown(from: Float64Array, length: number): Float64Array<ArrayBuffer> {
+  const to = new Float64Array(length);
+  to.set(from);
+  return to;
+}
