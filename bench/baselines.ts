@@ -1,9 +1,10 @@
 /**
  * What creates are compared with. `echo`: Express takes the same body, checks it with the same
- * schema and sends it back; nothing that stands on Express can be faster. `plain`: the obvious
- * scheduler: one lock, one HGETALL per host, one HSET, one INSERT, for each VM.
- * Usage: baselines echo|plain PORT REDIS_URL DATABASE_URL HOSTS
+ * schema and sends it back; nothing that stands on Express can be faster. `bare`: the same without
+ * Express. `plain`: the obvious scheduler: one lock, one HGETALL per host, one HSET, one INSERT, for
+ * each VM. Usage: baselines echo|bare|plain PORT REDIS_URL DATABASE_URL HOSTS
  */
+import { createServer } from 'node:http';
 import express from 'express';
 import { Redis } from 'ioredis';
 import pg from 'pg';
@@ -63,9 +64,24 @@ async function plain(): Promise<Handler> {
   };
 }
 
+const bare = createServer((request, response) => {
+  const chunks: Buffer[] = [];
+  request.on('data', (chunk: Buffer) => chunks.push(chunk));
+  request.on('end', () => {
+    const body: unknown = JSON.parse(Buffer.concat(chunks).toString());
+    const text = JSON.stringify(createVmSchema.parse(body));
+    response.writeHead(202, {
+      'content-type': 'application/json; charset=utf-8',
+      'content-length': Buffer.byteLength(text),
+    });
+    response.end(text);
+  });
+});
+
 const handle: Handler = kind === 'plain' ? await plain() : (body) => Promise.resolve(body);
 const app = express().use(express.json());
 app.post('/v1/vms', async (request, response) => {
   response.status(202).json(await handle(createVmSchema.parse(request.body)));
 });
-app.listen(Number(port), '127.0.0.1', () => process.send?.('ready'));
+const server = kind === 'bare' ? bare : createServer(app);
+server.listen(Number(port), '127.0.0.1', () => process.send?.('ready'));

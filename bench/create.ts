@@ -5,10 +5,10 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import autocannon from 'autocannon';
 import Table from 'cli-table3';
 import { freePort } from '../tests/support/free-port.js';
-import { BenchFleet, HEADERS, median } from './fleet.js';
+import { load, medianRatio, medianRun, rowOf, RUN_HEAD, type Run } from './create-load.js';
+import { BenchFleet, HEADERS } from './fleet.js';
 
 const { values } = parseArgs({
   options: {
@@ -25,30 +25,6 @@ const connections = Number(values.connections);
 
 const ECHO = await freePort();
 const PLAIN = await freePort();
-const BODY = JSON.stringify({ resources: { cpu: 1, memory: 256, disk: 1024 } });
-
-interface Run {
-  readonly perSecond: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-}
-
-async function load(port: number, forSeconds: number): Promise<Run> {
-  const result = await autocannon({
-    url: `http://127.0.0.1:${port.toString()}/v1/vms`,
-    method: 'POST',
-    headers: HEADERS,
-    body: BODY,
-    connections,
-    duration: forSeconds,
-  });
-  const ok = result['2xx'];
-  if (result.non2xx > 0 || ok === 0) {
-    throw new Error(`${result.non2xx.toString()} answers were refusals, ${ok.toString()} were not`);
-  }
-  return { perSecond: ok / result.duration, p50Ms: result.latency.p50, p99Ms: result.latency.p99 };
-}
-
 async function main(): Promise<void> {
   const fleet = await BenchFleet.start();
   try {
@@ -63,19 +39,19 @@ async function main(): Promise<void> {
     ]);
     const { url, port } = await fleet.replica();
     await fleet.join(url, hosts);
-    await load(ECHO, 1);
-    await load(port, 2);
+    await load(ECHO, 1, connections);
+    await load(port, 2, connections);
 
     const create: Run[] = [];
     const echo: Run[] = [];
     for (let round = 0; round < rounds; round += 1) {
-      echo.push(await load(ECHO, seconds));
-      create.push(await load(port, seconds));
+      echo.push(await load(ECHO, seconds, connections));
+      create.push(await load(port, seconds, connections));
       // What the lifecycle still has to do must not be paid for by the next round's echo.
       await sleep(1_500);
     }
     const stages = await stagesOf(url);
-    const plain = await load(PLAIN, Math.max(seconds, 6));
+    const plain = await load(PLAIN, Math.max(seconds, 6), connections);
     report(create, echo, plain, stages);
   } finally {
     await fleet.stop();
@@ -105,32 +81,22 @@ function report(
   plain: Run,
   stages: Readonly<Record<string, number>>,
 ): void {
-  const of = (runs: readonly Run[]): Run => ({
-    perSecond: median(runs.map(({ perSecond }) => perSecond)),
-    p50Ms: median(runs.map(({ p50Ms }) => p50Ms)),
-    p99Ms: median(runs.map(({ p99Ms }) => p99Ms)),
-  });
-  const toEcho = create.map(({ perSecond }, round) => perSecond / (echo[round]?.perSecond ?? NaN));
-  const toPlain = of(create).perSecond / plain.perSecond;
-  const table = new Table({
-    head: ['', 'per second', 'p50 ms', 'p99 ms'],
-    style: { head: [], border: [] },
-  });
-  for (const [name, run] of [
-    ['Express echo of the body', of(echo)],
-    ['Berth create', of(create)],
-    ['plain booking', plain],
-  ] as const) {
-    table.push([name, run.perSecond.toFixed(0), run.p50Ms.toString(), run.p99Ms.toString()]);
-  }
+  const toEcho = medianRatio(create, echo);
+  const toPlain = medianRun(create).perSecond / plain.perSecond;
+  const table = new Table({ head: RUN_HEAD, style: { head: [], border: [] } });
+  table.push(
+    rowOf('Express echo of the body', medianRun(echo)),
+    rowOf('Berth create', medianRun(create)),
+    rowOf('plain booking', plain),
+  );
   process.stdout.write(
     `${table.toString()}\n` +
-      `create / echo: ${median(toEcho).toFixed(2)} (median of ${rounds.toString()} pairs), ` +
+      `create / echo: ${toEcho.toFixed(2)} (median of ${rounds.toString()} pairs), ` +
       `create / plain: ${toPlain.toFixed(0)}\n` +
       `per batch: ${Object.entries(stages)
         .map(([name, value]) => `${name} ${value.toFixed(1)}`)
         .join(', ')}\n` +
-      `${JSON.stringify({ bench: 'create', hosts, connections, create: of(create), echo: of(echo), plain, stages, toEcho: median(toEcho), toPlain })}\n`,
+      `${JSON.stringify({ bench: 'create', hosts, connections, create: medianRun(create), echo: medianRun(echo), plain, stages, toEcho, toPlain })}\n`,
   );
 }
 

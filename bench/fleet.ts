@@ -20,6 +20,7 @@ const LOADER = ['--import', 'tsx'];
 const SMALL = JSON.stringify({ resources: { cpu: 1, memory: 256, disk: 1024 } });
 /** A fifth of a second each. */
 const UP_LOOKS_MAX = 600;
+const JOINS_AT_ONCE = 8;
 
 export interface Replica {
   readonly url: string;
@@ -99,29 +100,42 @@ export class BenchFleet {
 
   /** Hosts `from` to `to - 1` join, and VMs may be placed on them. */
   async join(url: string, to: number, from = 0): Promise<void> {
-    for (let index = from; index < to; index += 1) {
-      const answer = await fetch(`${url}/v1/hosts`, {
-        method: 'POST',
-        headers: HEADERS,
-        body: JSON.stringify({
-          id: hostIdOf(index),
-          name: hostIdOf(index),
-          address: `http://${addressOf(index)}:${this.agentsPort.toString()}`,
-          credential: 'a-credential-for-the-benchmark-only',
-          totals: TOTALS,
-          agent: { version: 'null', bootId: 'null' },
-        }),
-      });
-      if (!answer.ok) throw new Error(`join: ${answer.status.toString()} ${await answer.text()}`);
-    }
+    let next = from;
+    const joinSome = async () => {
+      while (next < to) await this.joinOne(url, next++);
+    };
+    await Promise.all(Array.from({ length: JOINS_AT_ONCE }, joinSome));
     let up = 0;
-    for (let looks = 0; up < to - from; looks += 1) {
+    for (let looks = 0; up < to; looks += 1) {
       if (looks > UP_LOOKS_MAX) throw new Error(`only ${up.toString()} hosts came up`);
       await sleep(200);
+      const [row] = await this.rows<{ n: string }>(
+        "select count(*) as n from hosts where state = 'up'",
+      );
+      up = Number(row?.n);
+    }
+    // An explanation lists every host: it is asked for when all are there.
+    for (let feasible = 0; feasible < to - from;) {
       const request = { method: 'POST', headers: HEADERS, body: SMALL };
       const answer = await fetch(`${url}/v1/placements`, request);
-      up = ((await answer.json()) as { summary: { feasible: number } }).summary.feasible;
+      ({ feasible } = ((await answer.json()) as { summary: { feasible: number } }).summary);
     }
+  }
+
+  private async joinOne(url: string, index: number): Promise<void> {
+    const answer = await fetch(`${url}/v1/hosts`, {
+      method: 'POST',
+      headers: HEADERS,
+      body: JSON.stringify({
+        id: hostIdOf(index),
+        name: hostIdOf(index),
+        address: `http://${addressOf(index)}:${this.agentsPort.toString()}`,
+        credential: 'a-credential-for-the-benchmark-only',
+        totals: TOTALS,
+        agent: { version: 'null', bootId: 'null' },
+      }),
+    });
+    if (!answer.ok) throw new Error(`join: ${answer.status.toString()} ${await answer.text()}`);
   }
 
   /** Rows of the catalogue, read past the program under test. */
@@ -166,6 +180,14 @@ export class BenchFleet {
     await this.redis.stop();
     await this.postgres.stop();
     await rm(this.#dataDir, { recursive: true, force: true });
+  }
+
+  /** Transactions that PostgreSQL has ended because they waited for each other. */
+  async deadlocks(): Promise<number> {
+    const [row] = await this.rows<{ deadlocks: string }>(
+      'select deadlocks from pg_stat_database where datname = current_database()',
+    );
+    return Number(row?.deadlocks);
   }
 
   private async bookedPerHost(): Promise<ReadonlyMap<string, Amounts>> {

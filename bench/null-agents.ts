@@ -20,6 +20,17 @@ export const TOTALS = {
 /** Numbers of reports rise, for each host. */
 let report = 0;
 
+/** Questions for the status since the last `forget`; times since the epoch. */
+let seen = { asked: 0, firstAt: 0, lastAt: 0 };
+
+function noteAsked(): void {
+  const now = Date.now();
+  seen = { asked: seen.asked + 1, firstAt: seen.firstAt === 0 ? now : seen.firstAt, lastAt: now };
+}
+
+/** So many of the first agents take requests and never answer. */
+let hanging = 0;
+
 /** By id, as the agent reports it. */
 type Vms = Map<string, { readonly id: string }>;
 
@@ -35,6 +46,7 @@ function answer(
     const [, , noun, id = ''] = (request.url ?? '').split(/[/?]/);
     response.setHeader('content-type', 'application/json');
     if (noun === 'status') {
+      noteAsked();
       response.end(
         JSON.stringify({
           hostId,
@@ -81,7 +93,7 @@ if (Number.isInteger(count) && Number.isInteger(port)) {
   for (let index = 0; index < count; index += 1) {
     const vms: Vms = new Map();
     const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
-      answer(request, response, hostIdOf(index), vms);
+      if (index >= hanging) answer(request, response, hostIdOf(index), vms);
     });
     servers.push(server);
     server.listen(port, addressOf(index), () => {
@@ -89,8 +101,18 @@ if (Number.isInteger(count) && Number.isInteger(port)) {
       if (open === count) process.send?.('ready');
     });
   }
-  // A number that it is told: so many of the agents are gone from now on.
-  process.on('message', (gone: number) => {
+  // A number: so many of the agents are gone from now on.
+  process.on('message', (told: number | { readonly hang: number } | 'seen' | 'forget') => {
+    if (typeof told === 'object') {
+      hanging = told.hang;
+      return;
+    }
+    if (typeof told === 'string') {
+      if (told === 'forget') seen = { asked: 0, firstAt: 0, lastAt: 0 };
+      process.send?.(seen);
+      return;
+    }
+    const gone = told;
     for (const server of servers.slice(0, gone)) {
       server.close();
       server.closeAllConnections();

@@ -167,24 +167,27 @@ export class Scheduler {
     });
     try {
       const until = clock.monotonic() + this.#settings.holdMs;
+      let isFresh = true;
       do {
         // The wait for the lock may have been long.
         this.#dropStale();
-        await this.#batch(turn);
+        await this.#batch(turn, isFresh);
+        isFresh = false;
       } while (this.#queue.size > 0 && !this.#recorder.full && clock.monotonic() < until);
     } finally {
       await turn.end();
     }
   }
 
-  async #batch(turn: PlacementTurn<HostTable>): Promise<void> {
+  /** @param isFresh the turn has just begun: its fleet is as the ledger was a moment ago */
+  async #batch(turn: PlacementTurn<HostTable>, isFresh: boolean): Promise<void> {
     const { clock, telemetry } = this.#ports;
     let open = this.#queue.take(this.#settings.batchMax);
     if (open.length === 0) return;
     telemetry.observe('berth_placement_batch_size', sizeOf(open));
     try {
       for (let round = 0; open.length > 0 && round < ROUNDS_MAX; round += 1) {
-        await turn.catchUp();
+        if (!isFresh || round > 0) await turn.catchUp();
         const proposals = this.#place(turn.fleet, open);
         open = proposals.map(({ party }) => party);
         if (proposals.length === 0) break;

@@ -79,25 +79,34 @@ async function stage(
   const staged = keys.staged(staging);
   const used = sumsPerHost(allocations);
   // Noted with every chunk: Redis may be emptied between two, and what follows is to be found.
-  const note = (pipeline: ChainableCommander) => pipeline.zadd(keys.stagings, nowMs, staging);
+  const note = (pipeline: ChainableCommander, set: string, ids: readonly string[]) => {
+    pipeline.zadd(keys.stagings, nowMs, staging);
+    pipeline.sadd(set, ...ids);
+  };
   const writeHost = (pipeline: ChainableCommander, host: Host) => {
-    pipeline.sadd(staged.hosts, host.id);
     pipeline.hset(
       staged.host(host.id),
       hashOfHost(factsOf(host), used.get(host.id) ?? NO_RESOURCES),
     );
   };
   const writeVm = (pipeline: ChainableCommander, allocation: Allocation) => {
-    pipeline.sadd(staged.vms, allocation.vmId);
     pipeline.hset(staged.vm(allocation.vmId), hashOfAllocation(allocation, nowMs));
   };
   const writeGroup = (pipeline: ChainableCommander, [key, hash]: readonly [string, Hash]) => {
-    pipeline.sadd(staged.groups, key);
     pipeline.hset(staged.group(key), hash);
   };
-  await inChunks(redis, hosts, writeHost, note);
-  await inChunks(redis, allocations, writeVm, note);
-  await inChunks(redis, [...groups], writeGroup, note);
+  const idOf = ({ id }: Host) => id;
+  const vmIdOf = ({ vmId }: Allocation) => vmId;
+  const keyOf = ([key]: readonly [string, Hash]) => key;
+  await inChunks(redis, hosts, writeHost, (to, some) => {
+    note(to, staged.hosts, some.map(idOf));
+  });
+  await inChunks(redis, allocations, writeVm, (to, some) => {
+    note(to, staged.vms, some.map(vmIdOf));
+  });
+  await inChunks(redis, [...groups], writeGroup, (to, some) => {
+    note(to, staged.groups, some.map(keyOf));
+  });
 }
 
 async function swap(
@@ -177,12 +186,13 @@ async function inChunks<T>(
   redis: Redis,
   items: readonly T[],
   write: (pipeline: ChainableCommander, item: T) => unknown,
-  first: (pipeline: ChainableCommander) => unknown = () => undefined,
+  first: (pipeline: ChainableCommander, chunk: readonly T[]) => void = () => undefined,
 ): Promise<void> {
   for (let from = 0; from < items.length; from += CHUNK) {
     const pipeline = redis.pipeline();
-    first(pipeline);
-    for (const item of items.slice(from, from + CHUNK)) write(pipeline, item);
+    const chunk = items.slice(from, from + CHUNK);
+    first(pipeline, chunk);
+    for (const item of chunk) write(pipeline, item);
     await replies(pipeline);
   }
 }

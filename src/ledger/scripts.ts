@@ -27,9 +27,9 @@ export const SCRIPTS = {
     onBooks: true,
   },
   commit: {
-    keys: ['reserved', 'vm'],
-    args: ['bookingId', 'vmId', 'assignment'],
-    replies: ['COMMITTED', 'UNKNOWN'],
+    keys: ['reserved'],
+    args: ['vmPrefix', 'bookings'],
+    replies: ['DONE'],
   },
   release: {
     keys: ['meta', 'log', 'reserved', 'vms', 'groups'],

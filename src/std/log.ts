@@ -70,6 +70,12 @@ function maskUrls(text: string): string {
   return text.replaceAll(/(\w+:\/\/[^:@/\s]*):[^@/\s]+@/g, `$1:${REDACTED}@`);
 }
 
+/** Lines that nobody will see are dropped before anything is made of them. */
+const upTo = (level: LogLevel) =>
+  winston.format((info) => ((LEVELS[info.level] ?? 0) <= (LEVELS[level] ?? 0) ? info : false))();
+
+const LEVELS: Readonly<Record<string, number>> = winston.config.npm.levels;
+
 const redact = winston.format((info) => {
   for (const key of Object.keys(info)) {
     info[key] = SECRET_FIELD.test(key) ? REDACTED : printable(info[key]);
@@ -97,11 +103,12 @@ export function createLogger(options: {
       .join(' ');
     return `${String(time)} ${level} ${String(message)}${rest === '' ? '' : `  ${rest}`}`;
   });
+  const wanted = upTo(options.level);
   return winston.createLogger({
     level: options.level,
     format: options.pretty
-      ? combine(redact(), timestamp({ format: 'HH:mm:ss.SSS' }), colorize(), pretty)
-      : combine(redact(), timestamp(), json),
+      ? combine(wanted, redact(), timestamp({ format: 'HH:mm:ss.SSS' }), colorize(), pretty)
+      : combine(wanted, redact(), timestamp(), json),
     transports: [new winston.transports.Stream({ stream: options.stream ?? process.stderr })],
   });
 }

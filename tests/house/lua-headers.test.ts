@@ -145,27 +145,30 @@ describe('books.lua', () => {
 });
 
 describe('the check of headers', () => {
-  const commit = read('commit');
+  const specimen = read('set-host');
 
   it.each([
-    ['a key that is not listed', (text: string) => `${text}redis.call('DEL', KEYS[3])\n`],
-    ['a key that is not used', (text: string) => text.replace("'ZREM', KEYS[1]", "'ZREM', x")],
-    ['an argument that is not listed', (text: string) => `${text}local x = ARGV[4]\n`],
-    ['an argument that is not used', (text: string) => text.replace(', ARGV[3])', ')')],
+    ['a key that is not listed', (text: string) => `${text}redis.call('DEL', KEYS[6])\n`],
+    ['a key that is not used', (text: string) => text.replace("'SADD', KEYS[3]", "'SADD', x")],
+    ['an argument that is not listed', (text: string) => `${text}local x = ARGV[7]\n`],
+    ['an argument that is not used', (text: string) => text.replace(", 'up', ARGV[3]", '')],
     ['a code that is not listed', (text: string) => `${text}return { 'LOST' }\n`],
-    ['a code that is not returned', (text: string) => text.replace("'UNKNOWN'", "'COMMITTED'")],
-    ['a name that the wrapper does not know', (text: string) => text.replace('  vmId ', '  id   ')],
-    ['another file', (text: string) => text.replace('commit:', 'admit:')],
+    ['a code that is not returned', (text: string) => text.replace("'OLDER'", "'SET'")],
+    [
+      'a name that the wrapper does not know',
+      (text: string) => text.replace('  limits ', '  most   '),
+    ],
+    ['another file', (text: string) => text.replace('set-host:', 'set-room:')],
     ['further keys that nobody lists', (text: string) => `${text}local k = KEYS[2 + 1]\n`],
     ['no invariant', (text: string) => text.replace(/^Keeps.*\n/m, '')],
   ])('finds %s', (_what, spoil) => {
-    const spoilt = spoil(commit);
-    expect(spoilt).not.toBe(commit);
-    expect(disagreements('commit', spoilt)).not.toEqual([]);
+    const spoilt = spoil(specimen);
+    expect(spoilt).not.toBe(specimen);
+    expect(disagreements('set-host', spoilt)).not.toEqual([]);
   });
 
   it('refuses lines of no known form', () => {
-    expect(() => contractOf(commit.replace('Returns ', 'Answers '))).toThrow('not a line');
-    expect(() => contractOf(commit.replace('--[[', '--'))).toThrow('no header');
+    expect(() => contractOf(specimen.replace('Returns ', 'Answers '))).toThrow('not a line');
+    expect(() => contractOf(specimen.replace('--[[', '--'))).toThrow('no header');
   });
 });

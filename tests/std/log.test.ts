@@ -50,6 +50,22 @@ describe('log', () => {
     });
   });
 
+  it('makes nothing of a line below its level', () => {
+    let looks = 0;
+    const stream = new PassThrough();
+    const log = createLogger({ level: 'info', pretty: false, stream });
+    const fields = {
+      get vmId() {
+        looks += 1;
+        return 'v1';
+      },
+    };
+    log.debug('a detail', { nested: fields });
+    expect([looks, String(stream.read())]).toEqual([0, 'null']);
+    log.info('a line', { nested: fields });
+    expect(looks).toBeGreaterThan(0);
+  });
+
   it('begins every line with time, level and message', () => {
     const [line] = lines((log) => {
       log.child({ agent: 'a1' }).info('vm placed', { attempt: 1 });

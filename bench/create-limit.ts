@@ -1,0 +1,97 @@
+/**
+ * What answering past Express could gain: an echo of a create's body on Express, the same on
+ * node:http alone, and Berth's creates, in interleaved rounds; and the processor time that each
+ * process spends on a request. Prints a table and one JSON line.
+ * Options: --hosts 1000 --rounds 5 --seconds 4 --connections 64
+ */
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import Table from 'cli-table3';
+import { freePort } from '../tests/support/free-port.js';
+import { load, medianRatio, medianRun, rowOf, RUN_HEAD, type Run } from './create-load.js';
+import { BenchFleet, median } from './fleet.js';
+
+const { values } = parseArgs({
+  options: {
+    hosts: { type: 'string', default: '1000' },
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '4' },
+    connections: { type: 'string', default: '64' },
+  },
+});
+const hosts = Number(values.hosts);
+const rounds = Number(values.rounds);
+const seconds = Number(values.seconds);
+const connections = Number(values.connections);
+
+/** Linux counts processor time in hundredths of a second. */
+const TICK_US = 10_000;
+
+/** Processor time of a process so far, user and system. */
+function processorUs(pid: number): number {
+  // After the name, which may hold blanks: fields 14 and 15 of proc(5) are 11 and 12 here.
+  const fields = readFileSync(`/proc/${pid.toString()}/stat`, 'utf8').split(') ')[1]?.split(' ');
+  return (Number(fields?.[11]) + Number(fields?.[12])) * TICK_US;
+}
+
+interface Server {
+  readonly name: string;
+  readonly port: number;
+  readonly pid: number;
+  readonly runs: Run[];
+  /** Of each run, µs of the process per request, with what it does after the answer. */
+  readonly costs: number[];
+}
+
+async function measure({ port, pid, runs, costs }: Server): Promise<void> {
+  const before = processorUs(pid);
+  const run = await load(port, seconds, connections);
+  await sleep(1_500);
+  runs.push(run);
+  costs.push((processorUs(pid) - before) / (run.perSecond * seconds));
+}
+
+const fleet = await BenchFleet.start();
+try {
+  await fleet.agents(hosts);
+  const server = (name: string, port: number, pid = 0): Server => ({
+    name,
+    port,
+    pid,
+    runs: [],
+    costs: [],
+  });
+  const echoPort = await freePort();
+  const barePort = await freePort();
+  const echo = await fleet.fork('./baselines.ts', ['echo', echoPort.toString()]);
+  const bare = await fleet.fork('./baselines.ts', ['bare', barePort.toString()]);
+  const { url, port, process: berth } = await fleet.replica();
+  await fleet.join(url, hosts);
+  const servers = [
+    server('Express echo', echoPort, echo.pid),
+    server('node:http echo', barePort, bare.pid),
+    server('Berth create', port, berth.pid),
+  ];
+  for (const one of servers) await load(one.port, 2, connections);
+  for (let round = 0; round < rounds; round += 1) for (const one of servers) await measure(one);
+
+  const [onExpress, onNode, create] = servers;
+  if (onExpress === undefined || onNode === undefined || create === undefined) throw new Error();
+  const expressUs = median(onExpress.costs) - median(onNode.costs);
+  const share = expressUs / median(create.costs);
+  const toEcho = medianRatio(create.runs, onExpress.runs);
+  const table = new Table({ head: [...RUN_HEAD, 'µs each'], style: { head: [], border: [] } });
+  for (const { name, runs, costs } of servers) {
+    table.push([...rowOf(name, medianRun(runs)), median(costs).toFixed(0)]);
+  }
+  process.stdout.write(
+    `${table.toString()}\n` +
+      `Express costs ${expressUs.toFixed(0)} µs a request, ${(share * 100).toFixed(0)} % of a create's time in this process: ` +
+      `past it, creates would be ${(toEcho / (1 - share)).toFixed(2)} of the echo instead of ${toEcho.toFixed(2)} at best\n` +
+      `${JSON.stringify({ bench: 'create-limit', hosts, connections, rounds, expressUs, share, toEcho, servers: servers.map(({ name, runs, costs }) => ({ name, ...medianRun(runs), processorUs: median(costs) })) })}\n`,
+  );
+} finally {
+  await fleet.stop();
+}
+process.exit(0);

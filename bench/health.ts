@@ -1,0 +1,108 @@
+/**
+ * A look at 1,000 and at 10,000 agents, served by one process, of which 1 % take the connection and
+ * never answer: when the last of the others was asked, and when what they said was saved. The breaker
+ * judges a look as a whole, so nothing is saved before the deadline of those that hang.
+ * Prints a table and one JSON line. Options: --sizes 1000,10000 --looks 3 --deadline-ms 4000
+ */
+import { once } from 'node:events';
+import type { ChildProcess } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import Table from 'cli-table3';
+import { BenchFleet, median } from './fleet.js';
+
+const { values } = parseArgs({
+  options: {
+    sizes: { type: 'string', default: '1000,10000' },
+    looks: { type: 'string', default: '3' },
+    'deadline-ms': { type: 'string', default: '4000' },
+  },
+});
+const looks = Number(values.looks);
+const HANGING_SHARE = 0.01;
+const PERIOD_S = 30;
+
+/** What the agents saw of one look; times since the epoch. */
+export interface Seen {
+  readonly asked: number;
+  readonly firstAt: number;
+  readonly lastAt: number;
+}
+
+interface Look {
+  readonly asked: number;
+  /** From the first question to the last one to an agent that answers. */
+  readonly heardMs: number;
+  /** From the first question until all answers are in the catalogue. */
+  readonly savedMs: number;
+}
+
+async function seen(agents: ChildProcess, what: 'seen' | 'forget'): Promise<Seen> {
+  agents.send(what);
+  const [told] = (await once(agents, 'message')) as [Seen];
+  return told;
+}
+
+async function look(fleet: BenchFleet, agents: ChildProcess, answering: number): Promise<Look> {
+  await seen(agents, 'forget');
+  let told = await seen(agents, 'seen');
+  while (told.asked < answering) {
+    await sleep(100);
+    told = await seen(agents, 'seen');
+  }
+  for (;;) {
+    const [row] = await fleet.rows<{ saved: string; at: Date }>(
+      `select count(*) as saved, max(last_seen_at) as at from hosts
+       where last_seen_at >= to_timestamp(${(told.firstAt / 1000).toString()})`,
+    );
+    if (row !== undefined && Number(row.saved) >= answering) break;
+    await sleep(50);
+  }
+  return {
+    asked: told.asked,
+    heardMs: told.lastAt - told.firstAt,
+    savedMs: Date.now() - told.firstAt,
+  };
+}
+
+async function measure(hosts: number) {
+  const fleet = await BenchFleet.start();
+  try {
+    const agents = await fleet.agents(hosts);
+    const { url } = await fleet.replica({
+      HEALTH_PERIOD_S: PERIOD_S.toString(),
+      HEALTH_DEADLINE_MS: values['deadline-ms'],
+    });
+    await fleet.join(url, hosts);
+    const hanging = Math.round(hosts * HANGING_SHARE);
+    agents.send({ hang: hanging });
+    const results: Look[] = [];
+    for (let round = 0; round < looks; round += 1) {
+      results.push(await look(fleet, agents, hosts - hanging));
+    }
+    return {
+      hosts,
+      hanging,
+      heardMs: median(results.map(({ heardMs }) => heardMs)),
+      savedMs: median(results.map(({ savedMs }) => savedMs)),
+      looks: results,
+    };
+  } finally {
+    await fleet.stop();
+  }
+}
+
+const table = new Table({
+  head: ['agents', 'hang', 'last one asked after ms', 'all saved after ms'],
+  style: { head: [], border: [] },
+});
+const sizes = [];
+for (const hosts of values.sizes.split(',').map(Number)) {
+  const size = await measure(hosts);
+  sizes.push(size);
+  table.push([hosts, size.hanging, size.heardMs.toFixed(0), size.savedMs.toFixed(0)]);
+}
+process.stdout.write(
+  `${table.toString()}\n${JSON.stringify({ bench: 'health', deadlineMs: Number(values['deadline-ms']), sizes })}\n`,
+);
+process.exit(0);
