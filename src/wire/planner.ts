@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { STRATEGY_NAMES } from '../model/strategies.js';
 import {
+  CLASSES_MAX,
   hostRefSchema,
   idSchema,
   nameSchema,
@@ -10,7 +11,7 @@ import {
   resourcesSchema,
   zoneSchema,
 } from './fields.js';
-import { constraintsSchema, requestedResourcesSchema, strategySchema } from './vms.js';
+import { constraintsSchema, strategySchema } from './vms.js';
 
 /** What is asked in one call; more belongs into files and `berth simulate`. */
 export const PLAN_LIMITS = {
@@ -24,6 +25,16 @@ export const PLAN_LIMITS = {
 /** How `rebalance` may be meant; the same as in the planner, and a test compares them. */
 export const REBALANCE_GOALS = ['spread', 'pack'] as const;
 
+/** What a plan counts with: any classes, at least one, none of them 0. */
+const askedSchema = z
+  .record(resourceClassSchema, positiveAmountSchema)
+  .refine((asked) => Object.keys(asked).length > 0, 'must name at least one class')
+  .refine(
+    (asked) => Object.keys(asked).length <= CLASSES_MAX,
+    `must name at most ${CLASSES_MAX.toString()} classes`,
+  )
+  .meta({ example: { cpu: 2, memory: 2048 } });
+
 const share = z.number().min(0);
 const sharesSchema = z.record(resourceClassSchema, share);
 const count = z.int().min(0);
@@ -31,11 +42,11 @@ const count = z.int().min(0);
 export const capacityRequestSchema = z
   .strictObject({
     flavors: z
-      .array(z.strictObject({ name: nameSchema, resources: requestedResourcesSchema }))
+      .array(z.strictObject({ name: nameSchema, resources: askedSchema }))
       .min(1)
       .max(PLAN_LIMITS.flavors)
       .meta({ description: 'In the order in which they are added for `tiered`' }),
-    addHost: requestedResourcesSchema
+    addHost: askedSchema
       .optional()
       .meta({ description: 'What may be booked on one more host, thought of as empty' }),
     spare: z
@@ -127,7 +138,7 @@ export const simulationRequestSchema = z
         z.strictObject({
           name: nameSchema,
           zone: zoneSchema.default('default'),
-          resources: requestedResourcesSchema,
+          resources: askedSchema,
         }),
       )
       .min(1)
@@ -139,7 +150,7 @@ export const simulationRequestSchema = z
         z.strictObject({
           arrivalS: secondsSchema,
           lifetimeS: secondsSchema.gt(0).nullable().default(null),
-          resources: z.record(resourceClassSchema, positiveAmountSchema),
+          resources: askedSchema,
           constraints: constraintsSchema.optional(),
           count: z.int().min(1).max(PLAN_LIMITS.requests).default(1),
         }),
