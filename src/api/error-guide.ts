@@ -102,6 +102,12 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, ErrorAdvice>> = {
     remedy: 'Send plain JSON with `Content-Type: application/json`.',
     adds: '`accepted`: the media type that is, and `errors`: names the header.',
   },
+  plan_too_long: {
+    when: 'A capacity count, advice on moves or a simulation was not done in time. Nothing was changed.',
+    remedy:
+      'Ask for less: fewer flavors, requests or strategies, no `spare`. Or plan on your own machine, from files, with `berth simulate`.',
+    adds: '`limitMs`: how long a plan may take.',
+  },
   idempotency_key_reused: {
     when: 'The Idempotency-Key was used before, by the same token, for a request with another body or path.',
     remedy: 'Use a new key for each new request.',

@@ -11,6 +11,7 @@ import { HOST_ROUTES } from './routes/hosts.js';
 import { OPERATION_ROUTES } from './routes/operations.js';
 import { ORPHAN_ROUTES } from './routes/orphans.js';
 import { PLACEMENT_ROUTES } from './routes/placements.js';
+import { PLANNER_ROUTES } from './routes/planner.js';
 import { RESERVATION_ROUTES } from './routes/reservations.js';
 import { TOKEN_ROUTES } from './routes/tokens.js';
 import { USAGE_ROUTES } from './routes/usage.js';
@@ -21,6 +22,7 @@ export const ROUTES: readonly Route[] = [
   ...VM_ROUTES,
   ...RESERVATION_ROUTES,
   ...PLACEMENT_ROUTES,
+  ...PLANNER_ROUTES,
   ...HOST_ROUTES,
   ...DRAIN_ROUTES,
   ...USAGE_ROUTES,

@@ -4,21 +4,26 @@
  */
 import type { Command } from 'commander';
 import { registerBreakerCommands } from './breaker-command.js';
+import { registerCapacityCommand } from './capacity-command.js';
 import type { CliContext } from './context.js';
 import { registerEventCommands } from './event-commands.js';
+import { registerGenerateCommand } from './generate-command.js';
 import { registerHostCommands } from './host-commands.js';
 import { registerOrphanCommands } from './orphan-commands.js';
 import { registerReservationCommands } from './reservation-commands.js';
 import { registerPlaceCommand } from './place-command.js';
+import { registerRebalanceCommand } from './rebalance-command.js';
 import { registerRebuildCommand } from './rebuild-command.js';
 import { adopt } from './run-command.js';
+import { registerSimulateCommand } from './simulate-command.js';
 import { registerTokenCommands } from './token-commands.js';
 import { registerUsageCommand } from './usage-command.js';
 import { registerVerifyCommand } from './verify-command.js';
 import { registerVmCommands } from './vm-commands.js';
 
 const GLOBAL_HELP = `
-Talking to a control plane (every command but up, serve, agent, config):
+Talking to a control plane (every command but up, serve, agent, config,
+simulate, generate):
   BERTH_URL       where it is (default: http://127.0.0.1:8080)
   BERTH_TOKEN     the token to show it
   BERTH_DATA_DIR  without BERTH_TOKEN, admin.token in this folder is shown to a
@@ -46,6 +51,10 @@ export function registerClientCommands(program: Command, context: CliContext): v
   registerHostCommands(program, context);
   registerOrphanCommands(program, context);
   registerUsageCommand(program, context);
+  registerCapacityCommand(program, context);
+  registerRebalanceCommand(program, context);
+  registerSimulateCommand(program, context);
+  registerGenerateCommand(program, context);
   registerRebuildCommand(program, context);
   registerVerifyCommand(program, context);
   registerBreakerCommands(program, context);

@@ -19,6 +19,15 @@ export async function runCommand(
   }
 }
 
+/** The same for a command that asks no control plane. */
+export async function runLocally(context: CliContext, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    exitOf(context)(report(context, error));
+  }
+}
+
 /** Makes a command and all below it print to our streams and end with our exit codes. */
 export function adopt(command: Command, context: CliContext): void {
   command

@@ -19,6 +19,7 @@ import { createLeaseLoop } from './lease-loop.js';
 import { LedgerLoop, readiness } from './ledger-loop.js';
 import { LifecycleLoop } from './lifecycle-loop.js';
 import { orphanVerbs } from './orphan-verbs.js';
+import { plannerVerbs } from './planner-verbs.js';
 import type { Ports } from './ports.js';
 import { compare, rebuild } from './rebuild.js';
 import { endReservation, expiryChore, reserve } from './reservations.js';
@@ -174,6 +175,7 @@ export function createControlPlane(
       });
     }),
     ...tokenVerbs(asked),
+    ...plannerVerbs(asked, settings.scheduler.ranking),
 
     async start() {
       // The loops do not wait for it: a rebuild may be held up by a replica that died at it, and

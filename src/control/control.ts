@@ -14,6 +14,7 @@ import type { TokenVerbs } from './tokens.js';
 import type { Resources } from '../model/resources.js';
 import type { StrategyName } from '../model/strategies.js';
 import type { OrphanVerbs } from './orphan-verbs.js';
+import type { PlannerVerbs } from './planner-verbs.js';
 import type { JoinTicket } from '../model/token.js';
 import type { OnHostLoss, Vm } from '../model/vm.js';
 import type { WhenFull } from '../model/waiting.js';
@@ -91,7 +92,8 @@ export interface Control
     HostVerbs,
     ReservationVerbs,
     TokenVerbs,
-    OrphanVerbs {
+    OrphanVerbs,
+    PlannerVerbs {
   /**
    * Places, books and records a VM; its lifecycle goes on in the background. With `whenFull` queue
    * it is recorded as waiting when there is no room, or when others wait already.

@@ -22,6 +22,7 @@ export const ERROR_CODES = {
   events_expired: { status: 410, title: 'These events are no longer kept' },
   body_too_large: { status: 413, title: 'The body is too large' },
   unsupported_media_type: { status: 415, title: 'The body must be application/json' },
+  plan_too_long: { status: 422, title: 'The plan takes too long' },
   idempotency_key_reused: { status: 422, title: 'This key was used for another request' },
   overloaded: { status: 429, title: 'Too many requests are waiting' },
   rate_limited: { status: 429, title: 'Too many requests' },

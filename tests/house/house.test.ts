@@ -27,6 +27,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   std: { mayImport: [], packages: ['winston'] },
   placement: { mayImport: ['model'], packages: [] },
   quota: { mayImport: ['model'], packages: [] },
+  planner: { mayImport: ['model', 'placement', 'std'], packages: [] },
   wire: { mayImport: ['model'], packages: ['zod', 'zod-openapi'] },
   ledger: { mayImport: ['model', 'placement', 'quota', 'std'], packages: ['ioredis', 'redlock'] },
   catalogue: {
@@ -35,11 +36,11 @@ const ROOMS: Readonly<Record<string, Room>> = {
   },
   fleet: { mayImport: ['model', 'wire', 'std'], packages: ['undici', 'p-limit', 'ipaddr.js'] },
   control: {
-    mayImport: ['model', 'placement', 'quota', 'std'],
+    mayImport: ['model', 'placement', 'planner', 'quota', 'std'],
     packages: ['node-cron', 'p-limit'],
   },
   api: {
-    mayImport: ['model', 'wire', 'control', 'std'],
+    mayImport: ['model', 'planner', 'wire', 'control', 'std'],
     packages: [
       ...['express', 'helmet', 'prom-client', 'rapidoc', 'rate-limiter-flexible', 'zod'],
       'zod-openapi',
@@ -49,7 +50,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   informant: { mayImport: ['wire', 'std'], packages: [] },
   sim: { mayImport: ['model', 'placement', 'quota', 'control', 'std'], packages: [] },
   cli: {
-    mayImport: ['model', 'wire', 'std'],
+    mayImport: ['model', 'planner', 'wire', 'std'],
     packages: ['commander', 'cli-table3', 'ora', 'undici'],
   },
   console: { mayImport: ['wire'], packages: [] },
@@ -59,7 +60,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
 const JOINT = 'bin';
 
 /** They are handed the time and chance, and await nothing. */
-const PURE_ROOMS = ['model', 'placement', 'quota'];
+const PURE_ROOMS = ['model', 'placement', 'planner', 'quota'];
 
 /** Programs: nothing imports them. */
 const ENTRIES = ['src/bin/berth.ts', 'src/bin/crash-points.ts', 'src/bin/sim.ts'];

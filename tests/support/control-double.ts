@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import type { Control } from '../../src/control/control.js';
 import type { VerifyVerbs } from '../../src/control/repair-books.js';
 import type { BreakerVerbs } from '../../src/control/breaker-verbs.js';
+import type { PlannerVerbs } from '../../src/control/planner-verbs.js';
 import type { DrainVerbs } from '../../src/control/drain-verbs.js';
 import { DomainError } from '../../src/model/errors.js';
 import type { Host } from '../../src/model/host.js';
@@ -27,6 +28,7 @@ import {
   type ReservationsDouble,
 } from './reservations-double.js';
 import { createTokensDouble, type TokensDouble } from './tokens-double.js';
+import { plannerDouble } from './planner-double.js';
 import { verifyDouble } from './verify-double.js';
 
 export interface ControlDouble {
@@ -134,6 +136,7 @@ export function createControlDouble(): ControlDouble {
       ...rooms.verbs,
       ...drains.verbs,
       ...tokens.verbs,
+      ...plannerDouble(hosts, () => work(() => double)),
       ...verifyDouble(hosts, () => work(() => double)),
       ...breakerDouble(() => work(() => double)),
     },
@@ -223,6 +226,7 @@ function controlOf(
   | keyof TokensDouble['verbs']
   | keyof DrainVerbs
   | keyof BreakerVerbs
+  | keyof PlannerVerbs
 > {
   const want = async (id: string, desiredState: DesiredState): Promise<Vm> => {
     await work(self);
