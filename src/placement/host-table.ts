@@ -6,6 +6,7 @@
 import type { Membership } from '../model/groups.js';
 import { isOpen, isOverFull, type FleetHost, type HostFacts } from '../model/host.js';
 import { RANKED_CLASSES, type Resources } from '../model/resources.js';
+import { FleetTotals } from './fleet-totals.js';
 import { GroupTable } from './group-table.js';
 
 /** Ranked classes per row in the flat arrays. */
@@ -29,6 +30,8 @@ export class HostTable {
 
   readonly #largest = new Float64Array(RANKED);
   #largestIsKnown = false;
+  readonly #totals = new FleetTotals();
+  #totalsAreKnown = false;
   readonly #facts: HostFacts[] = [];
   readonly #booked: Record<string, number>[] = [];
   readonly #rowOf = new Map<string, number>();
@@ -54,6 +57,15 @@ export class HostTable {
       this.#largestIsKnown = true;
     }
     return this.#largest;
+  }
+
+  /** Sums over all hosts. */
+  get totals(): FleetTotals {
+    if (!this.#totalsAreKnown) {
+      this.#totals.measure(this.capacity.subarray(0, this.size * RANKED));
+      this.#totalsAreKnown = true;
+    }
+    return this.#totals;
   }
 
   /** Row of a host, or -1. Rows change when a host is removed; never keep one across an await. */
@@ -83,7 +95,9 @@ export class HostTable {
     this.#largestIsKnown = false;
     this.seq[row] = facts.seq;
     RANKED_CLASSES.forEach((resource, index) => {
-      this.capacity[row * RANKED + index] = facts.capacity[resource] ?? 0;
+      const capacity = facts.capacity[resource] ?? 0;
+      if (this.capacity[row * RANKED + index] !== capacity) this.#totalsAreKnown = false;
+      this.capacity[row * RANKED + index] = capacity;
       this.limit[row * RANKED + index] = facts.limits[resource] ?? 0;
     });
     this.#setAllocated(row, allocated);
@@ -100,6 +114,7 @@ export class HostTable {
     this.#booked.length = last;
     this.#rowOf.delete(hostId);
     this.#largestIsKnown = false;
+    this.#empty(last);
     if (row === last) return;
     this.#rowOf.set(moved.id, row);
     this.upsert(moved, booked);
@@ -125,6 +140,7 @@ export class HostTable {
   }
 
   clear(): void {
+    for (let row = 0; row < this.size; row += 1) this.#empty(row);
     this.#facts.length = 0;
     this.#booked.length = 0;
     this.#rowOf.clear();
@@ -159,8 +175,22 @@ export class HostTable {
     const facts = this.factsAt(row);
     this.open[row] = isOpen(facts) && !isOverFull(facts.limits, booked) ? 1 : 0;
     RANKED_CLASSES.forEach((resource, index) => {
-      this.allocated[row * RANKED + index] = booked[resource] ?? 0;
+      this.#setRanked(row * RANKED + index, index, booked[resource] ?? 0);
     });
+  }
+
+  #setRanked(at: number, index: number, amount: number): void {
+    this.#totals.book(index, this.allocated[at] ?? 0, amount);
+    this.allocated[at] = amount;
+  }
+
+  /** A row that no host has any more counts in no sum. */
+  #empty(row: number): void {
+    for (let index = 0; index < RANKED; index += 1) {
+      this.capacity[row * RANKED + index] = 0;
+      this.#setRanked(row * RANKED + index, index, 0);
+    }
+    this.#totalsAreKnown = false;
   }
 
   #bookedAt(row: number): Record<string, number> {

@@ -31,3 +31,15 @@ export function leftover(
   }
   return weightSum === 0 ? 0 : sum / weightSum;
 }
+
+/** Share of its own capacity that a host would have left of one class. */
+export function leftAt(
+  table: HostTable,
+  row: number,
+  requested: Float64Array,
+  index: number,
+): number {
+  const at = row * RANKED + index;
+  const capacity = table.capacity[at] ?? 0;
+  return ratio(capacity - (table.allocated[at] ?? 0) - (requested[index] ?? 0), capacity);
+}

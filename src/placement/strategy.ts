@@ -3,6 +3,9 @@ import { RANKED_CLASSES, type RankedClass } from '../model/resources.js';
 import type { StrategyName } from '../model/strategies.js';
 import type { HostTable } from './host-table.js';
 
+/** Parts of a score by their names, the sum's sign included: the more, the better. */
+export type Addends = Readonly<Record<string, number>>;
+
 export interface Strategy {
   readonly name: StrategyName;
   /**
@@ -11,6 +14,8 @@ export interface Strategy {
    * @param weights one per ranked class
    */
   score(table: HostTable, row: number, requested: Float64Array, weights: Float64Array): number;
+  /** What the score is made of, by name: these add up to it. Without them the score is one piece. */
+  addends?(table: HostTable, row: number, requested: Float64Array, weights: Float64Array): Addends;
 }
 
 /** A strategy with its weights: all that ranking needs besides fleet and request. */
