@@ -119,6 +119,7 @@ const pricedAt = (table: HostTable, row: number, index: number): number =>
 
 export const balancedFit: Strategy = {
   name: 'balanced-fit',
+  merit: 'it leaves little room unused and stays in proportion',
   score(table: HostTable, row: number, requested: Float64Array, weights: Float64Array): number {
     const { leftover, size, misalignment, imbalance } = measure(table, row, requested, weights);
     return rounded(leftover + size + misalignment + imbalance);

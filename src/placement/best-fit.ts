@@ -11,7 +11,9 @@ import type { Strategy } from './strategy.js';
 
 export const bestFit: Strategy = {
   name: 'best-fit',
+  merit: 'least would be left over on it',
   score: (table: HostTable, row: number, requested: Float64Array, weights: Float64Array): number =>
     // Not the bare sign: nothing left over is 0 and not −0.
     0 - leftover(table, row, requested, weights),
+  addends: (...host) => ({ leftover: bestFit.score(...host) }),
 };

@@ -25,6 +25,7 @@ const leftoverOf: Score = (...host) => 0 - LEFTOVER_FACTOR * leftover(...host);
 
 export const cosineBanded: Strategy = {
   name: 'cosine-banded',
+  merit: 'of the hosts that are most like the request, least would be left over on it',
   score: (table: HostTable, row: number, requested: Float64Array, weights: Float64Array): number =>
     rounded(bandOf(table, row, requested, weights) + leftoverOf(table, row, requested, weights)),
   addends: (...host) => ({ band: bandOf(...host), leftover: leftoverOf(...host) }),

@@ -19,6 +19,7 @@ const EXHAUSTED = -1;
 
 export const cosine: Strategy = {
   name: 'cosine',
+  merit: 'what it has left is most like the request',
   score(table: HostTable, row: number, requested: Float64Array, weights: Float64Array): number {
     const base = row * RANKED;
     let dot = 0;
@@ -37,4 +38,5 @@ export const cosine: Strategy = {
     const lengths = Math.sqrt(remainingSquared) * Math.sqrt(requestedSquared);
     return lengths === 0 ? 0 : dot / lengths;
   },
+  addends: (...host) => ({ alignment: cosine.score(...host) }),
 };

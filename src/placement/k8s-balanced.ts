@@ -57,6 +57,7 @@ const counts = (table: HostTable, row: number, index: number, weights: Float64Ar
 
 export const k8sBalanced: Strategy = {
   name: 'k8s-balanced',
+  merit: 'it is the emptiest and most evenly used',
   score(table: HostTable, row: number, requested: Float64Array, weights: Float64Array): number {
     const { least, balanced } = measure(table, row, requested, weights);
     return rounded(least + balanced);

@@ -79,6 +79,7 @@ function stranded({ totals }: HostTable, count: number): number {
 
 export const stranding: Strategy = {
   name: 'stranding',
+  merit: 'it leaves least room that nobody can use',
   score(table: HostTable, row: number, requested: Float64Array, weights: Float64Array): number {
     const { stranding, leftover } = measure(table, row, requested, weights);
     return rounded(stranding + leftover);

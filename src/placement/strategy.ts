@@ -1,21 +1,21 @@
 /** What a placement strategy is; each lives in a file of its own. */
 import { RANKED_CLASSES, type RankedClass } from '../model/resources.js';
+import type { Addends } from '../model/decision.js';
 import type { StrategyName } from '../model/strategies.js';
 import type { HostTable } from './host-table.js';
 
-/** Parts of a score by their names, the sum's sign included: the more, the better. */
-export type Addends = Readonly<Record<string, number>>;
-
 export interface Strategy {
   readonly name: StrategyName;
+  /** What a high score means, of the host that has it. */
+  readonly merit: string;
   /**
    * How well a host suits a request that it can take; the highest wins.
    * @param requested amounts of the ranked classes
    * @param weights one per ranked class
    */
   score(table: HostTable, row: number, requested: Float64Array, weights: Float64Array): number;
-  /** What the score is made of, by name: these add up to it. Without them the score is one piece. */
-  addends?(table: HostTable, row: number, requested: Float64Array, weights: Float64Array): Addends;
+  /** What the score is made of: these add up to it, but for its rounding. */
+  addends(table: HostTable, row: number, requested: Float64Array, weights: Float64Array): Addends;
 }
 
 /** A strategy with its weights: all that ranking needs besides fleet and request. */

@@ -7,4 +7,9 @@
 import { leftover } from './leftover.js';
 import type { Strategy } from './strategy.js';
 
-export const worstFit: Strategy = { name: 'worst-fit', score: leftover };
+export const worstFit: Strategy = {
+  name: 'worst-fit',
+  merit: 'most would be left over on it',
+  score: leftover,
+  addends: (...host) => ({ leftover: leftover(...host) }),
+};
