@@ -9,7 +9,9 @@ export interface Strategy {
   /** What a high score means, of the host that has it. */
   readonly merit: string;
   /**
-   * How well a host suits a request that it can take; the highest wins.
+   * How well a host suits a request that it can take; the highest wins. Follows from the request,
+   * the host's row and, of the fleet, `largest` (all that look at the leftover) and `totals`
+   * (balanced-fit, stranding) alone.
    * @param requested amounts of the ranked classes
    * @param weights one per ranked class
    */
