@@ -136,11 +136,13 @@ export const EXAMPLE_PLACEMENT: PlacementBody = {
   strategy: 'cosine',
   request: { resources: { cpu: 2, memory: 2048, disk: 10240 }, constraints: {}, path: 'root' },
   chosen: HOST_REF.id,
+  explanation: `${HOST_REF.name} is chosen: of 2 hosts it is the only one that fits.`,
   candidates: [
     {
       host: HOST_REF,
       rank: 1,
       score: 0.966,
+      addends: { alignment: 0.966 },
       violations: [],
       remaining: { cpu: 1, memory: 1, disk: 1 },
       requested: { cpu: 0.0625, memory: 0.125, disk: 0.1 },

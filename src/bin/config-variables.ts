@@ -162,7 +162,7 @@ export const VARIABLES: readonly Variable[] = [
   {
     name: 'PLACEMENT_STRATEGY',
     key: 'placement.strategy',
-    help: 'How hosts are ranked: cosine, best-fit, worst-fit or first-fit.',
+    help: 'How hosts are ranked, by strategy: see docs/placement.md.',
   },
   {
     name: 'PLACEMENT_WEIGHT_CPU',

@@ -1,4 +1,4 @@
-/** A decision for people: each host's score, or its reasons, and one sentence why the winner won. */
+/** A decision for people: why the winner won, each host's score, or its reasons. */
 import { RANKED_CLASSES } from '../model/resources.js';
 import type { PlacementBody } from '../wire/placements.js';
 import { showAmount, showShare } from './amounts.js';
@@ -19,6 +19,7 @@ export function printPlacement(
 ): void {
   printLine(context, whyLine(placement));
   printCandidates(context, placement.candidates, rowsMax);
+  printAddends(context, placement.candidates);
   printRejected(context, placement.rejected, rowsMax);
 }
 
@@ -102,55 +103,29 @@ function printRest(context: CliContext, rest: number): void {
 }
 
 /** Why the winner won, or why nobody did. */
-export function whyLine({ candidates, chosen, strategy, summary }: PlacementBody): string {
-  const [winner, second] = candidates;
-  if (chosen === null || winner === undefined) {
-    return ['No host can take this VM:', ...reasonCounts(summary), ...missingLine(summary)].join(
-      ' ',
-    );
-  }
-  const { name } = winner.host;
-  if (second === undefined) {
-    return summary.considered === 1
-      ? `${name} is chosen: it is the only host, and it fits.${concession(winner)}`
-      : `${name} is chosen: of ${counted(summary.considered, 'host')} it is the only one that fits.${concession(winner)}`;
-  }
-  return `${name} is chosen: ${whyBefore(winner, second, strategy)}.${concession(winner)}`;
+const whyLine = ({ explanation, summary }: PlacementBody): string =>
+  explanation ??
+  ['No host can take this VM:', ...reasonCounts(summary), ...missingLine(summary)].join(' ');
+
+/** Of what the scores of the winner and the next are made, where that is more than one thing. */
+function printAddends(context: CliContext, candidates: readonly Candidate[]): void {
+  const shown = candidates.filter(({ addends }) => addends !== undefined);
+  const names = Object.keys(shown[0]?.addends ?? {});
+  if (names.length < 2) return;
+  printLine(context);
+  printLine(context, 'What their scores are made of; the highest sum wins:');
+  printTable(
+    context,
+    [
+      { head: 'HOST', flexible: true },
+      ...names.map((name): Column => ({ head: name.toUpperCase(), align: 'right' })),
+    ],
+    shown.map(({ host, addends }) => [
+      host.name,
+      ...names.map((name) => (addends?.[name] ?? 0).toFixed(SCORE_DIGITS)),
+    ]),
+  );
 }
-
-/** What a high score means, by strategy. */
-const MERITS: Readonly<Record<string, string>> = {
-  cosine: 'what it has left is most like the request',
-  'best-fit': 'least would be left over on it',
-  'worst-fit': 'most would be left over on it',
-  'first-fit': 'of the hosts that fit it was registered first',
-};
-
-function whyBefore(winner: Candidate, second: Candidate, strategy: string): string {
-  const [broken, more] = [winner.violations.length, second.violations.length];
-  if (broken < more) {
-    return `it breaks ${counted(broken, 'soft rule')}, the next, ${second.host.name}, ${more.toString()}`;
-  }
-  if (winner.score === second.score) return tieLine(winner, second);
-  const scores = `${winner.score.toFixed(SCORE_DIGITS)}; next ${second.host.name}, ${second.score.toFixed(SCORE_DIGITS)}`;
-  const merit = MERITS[strategy] ?? `it has the highest score of strategy ${strategy}`;
-  return `${merit} (${scores})`;
-}
-
-/** The soft rules that even the winner breaks. */
-const concession = ({ violations }: Candidate): string =>
-  violations.length === 0 ? '' : ` It breaks ${violations.map(ruleOf).join(' and ')}.`;
-
-/** The two rules that part equal scores: more room left, then the earlier registration. */
-function tieLine(winner: Candidate, second: Candidate): string {
-  const tied = `it has the same score as ${second.host.name} (${winner.score.toFixed(SCORE_DIGITS)})`;
-  return lengthOf(winner) > lengthOf(second)
-    ? `${tied} and more room left`
-    : `${tied} and as much room left, and was registered first`;
-}
-
-const lengthOf = ({ remaining }: Candidate): number =>
-  Math.hypot(...RANKED_CLASSES.map((name) => remaining[name]));
 
 /** `of 3 hosts, 2 are out for insufficient and 1 for cordoned.` as a list of at most one line. */
 export function reasonCounts({ considered, byReason }: Summary): readonly string[] {

@@ -44,11 +44,16 @@ export interface HostRef {
   readonly name: string;
 }
 
+/** Parts of a score by their names: the more of each, the better. */
+export type Addends = Readonly<Record<string, number>>;
+
 export interface Candidate {
   readonly host: HostRef;
   /** 1 is the host that is chosen. */
   readonly rank: number;
   readonly score: number;
+  /** What the score is made of; of the first two candidates only. */
+  readonly addends?: Addends;
   /** Soft rules that this host would break; fewer come first, whatever the score. */
   readonly violations: readonly GroupRule[];
   /** What is left of each ranked class, as a share of capacity. */
@@ -79,6 +84,8 @@ export interface Explanation {
   readonly strategy: string;
   readonly request: PlacementRequest;
   readonly chosen: string | null;
+  /** Why the chosen host and not the next, in a sentence; null when nobody can take it. */
+  readonly explanation: string | null;
   readonly candidates: readonly Candidate[];
   readonly rejected: readonly Rejection[];
   readonly summary: DecisionSummary;

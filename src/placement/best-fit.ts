@@ -12,10 +12,12 @@ import type { Strategy } from './strategy.js';
 export const bestFit: Strategy = {
   name: 'best-fit',
   sees: 'largest',
+  merit: 'least would be left over on it',
   score: (table: HostTable, row: number, requested: Float64Array, weights: Float64Array): number =>
     // Not the bare sign: nothing left over is 0 and not −0.
     0 - leftover(table, row, requested, weights),
   scoreAll: (table, requested, weights, into) => {
     leftoverOfAll(table, requested, weights, into, -1);
   },
+  addends: (...host) => ({ leftover: bestFit.score(...host) }),
 };

@@ -20,6 +20,7 @@ const EXHAUSTED = -1;
 export const cosine: Strategy = {
   name: 'cosine',
   sees: 'amounts',
+  merit: 'what it has left is most like the request',
   score(table: HostTable, row: number, requested: Float64Array, weights: Float64Array): number {
     const base = row * RANKED;
     let dot = 0;
@@ -64,6 +65,8 @@ export const cosine: Strategy = {
       into[row] = r0 <= 0 || r1 <= 0 || r2 <= 0 ? EXHAUSTED : score;
     }
   },
+
+  addends: (...host) => ({ alignment: cosine.score(...host) }),
 };
 
 /** Per shape: the share asked of each class, and the length of that vector by weight. */

@@ -17,6 +17,10 @@ import type { HostTable } from './host-table.js';
 import { winsTie } from './order.js';
 import { ratio } from './ratio.js';
 import type { Ranking } from './strategy.js';
+import { tellChoice } from './tell-choice.js';
+
+/** The winner and the runner-up. */
+const ADDENDS_SHOWN = 2;
 
 /** The decision that `choose` takes on this table, with all that led to it. */
 export function explain(
@@ -27,10 +31,11 @@ export function explain(
   const prepared = prepare(table, request);
   const { rejected, feasible } = sift(table, prepared);
   const { groups } = prepared;
+  const { strategy, weights } = ranking;
   const scored = feasible
     .map((row) => ({
       row,
-      score: ranking.strategy.score(table, row, prepared.ranked, ranking.weights),
+      score: strategy.score(table, row, prepared.ranked, weights),
       violations: groups === null ? [] : brokenWishes(groups, table.factsAt(row).id),
     }))
     .sort(
@@ -45,6 +50,9 @@ export function explain(
       host: refOf(facts),
       rank: index + 1,
       score,
+      ...(index < ADDENDS_SHOWN
+        ? { addends: strategy.addends(table, row, prepared.ranked, weights) }
+        : {}),
       violations,
       remaining: shares(
         facts,
@@ -54,9 +62,10 @@ export function explain(
     };
   });
   return {
-    strategy: ranking.strategy.name,
+    strategy: strategy.name,
     request: { resources: request.resources, constraints: request.constraints, path: request.path },
     chosen: candidates[0]?.host.id ?? null,
+    explanation: tellChoice(table, ranking, candidates),
     candidates,
     rejected,
     summary: summaryOf(table, request, rejected, feasible.length),

@@ -10,5 +10,7 @@ import type { Strategy } from './strategy.js';
 export const firstFit: Strategy = {
   name: 'first-fit',
   sees: 'host',
+  merit: 'of the hosts that fit it was registered first',
   score: (table: HostTable, row: number): number => 0 - (table.seq[row] ?? 0),
+  addends: (...host) => ({ registration: firstFit.score(...host) }),
 };

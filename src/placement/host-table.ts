@@ -8,6 +8,7 @@ import { isOpen, type FleetHost, type HostFacts } from '../model/host.js';
 import { RANKED_CLASSES, type Resources } from '../model/resources.js';
 import { ChangeLog } from './change-log.js';
 import { ClassColumns, grown } from './class-columns.js';
+import { FleetTotals } from './fleet-totals.js';
 import { GroupTable } from './group-table.js';
 import { HostNames } from './host-names.js';
 import { Kinds } from './kinds.js';
@@ -50,6 +51,8 @@ export class HostTable {
   #largestIsKnown = false;
   #largestRevision = 0;
   readonly #names = new HostNames();
+  readonly #totals = new FleetTotals();
+  #totalsAreKnown = false;
   readonly #facts: HostFacts[] = [];
   readonly #booked: Record<string, number>[] = [];
   readonly #rowOf = new Map<string, number>();
@@ -74,6 +77,15 @@ export class HostTable {
   get largestRevision(): number {
     if (!this.#largestIsKnown) this.#findLargest();
     return this.#largestRevision;
+  }
+
+  /** Sums over all hosts. */
+  get totals(): FleetTotals {
+    if (!this.#totalsAreKnown) {
+      this.#totals.measure(this.capacity.subarray(0, this.size * RANKED));
+      this.#totalsAreKnown = true;
+    }
+    return this.#totals;
   }
 
   /** Row of a host, or -1. Rows change when a host is removed; never keep one across an await. */
@@ -119,6 +131,7 @@ export class HostTable {
     this.#names.remove(this.factsAt(row));
     this.#rowOf.delete(hostId);
     this.#largestIsKnown = false;
+    this.#empty(last);
     this.#facts.length = last;
     this.#booked.length = last;
     this.kinds.drop(last);
@@ -151,6 +164,7 @@ export class HostTable {
   }
 
   clear(): void {
+    for (let row = 0; row < this.size; row += 1) this.#empty(row);
     this.#facts.length = 0;
     this.#booked.length = 0;
     this.#rowOf.clear();
@@ -189,6 +203,7 @@ export class HostTable {
     this.seq[row] = facts.seq;
     for (const [index, name] of RANKED_CLASSES.entries()) {
       const capacity = facts.capacity[name] ?? 0;
+      if (this.capacity[row * RANKED + index] !== capacity) this.#totalsAreKnown = false;
       this.capacity[row * RANKED + index] = capacity;
       this.shapes.wanted[index] = capacity;
       this.limit[row * RANKED + index] = facts.limits[name] ?? 0;
@@ -216,7 +231,7 @@ export class HostTable {
       const capacity = this.capacity[base + index] ?? 0;
       const limit = this.limit[base + index] ?? 0;
       const remaining = ratio(capacity - allocated, capacity);
-      this.allocated[base + index] = allocated;
+      this.#setRanked(base + index, index, allocated);
       this.remaining[base + index] = remaining;
       squared += remaining * remaining;
       if (allocated > limit) isOverFull = true;
@@ -230,6 +245,20 @@ export class HostTable {
     const isFull = isOverFull || this.columns.isOverFull(row);
     this.open[row] = isOpen(this.factsAt(row)) && !isFull ? 1 : 0;
     this.changes.note(row);
+  }
+
+  #setRanked(at: number, index: number, amount: number): void {
+    this.#totals.book(index, this.allocated[at] ?? 0, amount);
+    this.allocated[at] = amount;
+  }
+
+  /** A row that no host has any more counts in no sum. */
+  #empty(row: number): void {
+    for (let index = 0; index < RANKED; index += 1) {
+      this.capacity[row * RANKED + index] = 0;
+      this.#setRanked(row * RANKED + index, index, 0);
+    }
+    this.#totalsAreKnown = false;
   }
 
   #bookedAt(row: number): Record<string, number> {

@@ -60,3 +60,15 @@ export function leftoverOfAll(
     into[row] = weightSum === 0 ? 0 : 0 + sign * (sum / weightSum);
   }
 }
+
+/** Share of its own capacity that a host would have left of one class. */
+export function leftAt(
+  table: HostTable,
+  row: number,
+  requested: Float64Array,
+  index: number,
+): number {
+  const at = row * RANKED + index;
+  const capacity = table.capacity[at] ?? 0;
+  return ratio(capacity - (table.allocated[at] ?? 0) - (requested[index] ?? 0), capacity);
+}

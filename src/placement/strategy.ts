@@ -1,5 +1,6 @@
 /** What a placement strategy is; each lives in a file of its own. */
 import { RANKED_CLASSES, type RankedClass } from '../model/resources.js';
+import type { Addends } from '../model/decision.js';
 import type { StrategyName } from '../model/strategies.js';
 import type { HostTable } from './host-table.js';
 
@@ -18,8 +19,12 @@ export interface Strategy {
   readonly name: StrategyName;
   /** `anything` when it is not said. To say less than is so makes wrong choices. */
   readonly sees?: Sight;
+  /** What a high score means, of the host that has it. */
+  readonly merit: string;
   /**
-   * How well a host suits a request that it can take; the highest wins.
+   * How well a host suits a request that it can take; the highest wins. Follows from the request,
+   * the host's row and, of the fleet, `largest` (all that look at the leftover) and `totals`
+   * (balanced-fit, stranding) alone.
    * @param requested amounts of the ranked classes
    * @param weights one per ranked class
    */
@@ -35,6 +40,8 @@ export interface Strategy {
     weights: Float64Array,
     into: Float64Array,
   ): void;
+  /** What the score is made of: these add up to it, but for its rounding. */
+  addends(table: HostTable, row: number, requested: Float64Array, weights: Float64Array): Addends;
 }
 
 /** A strategy with its weights: all that ranking needs besides fleet and request. */

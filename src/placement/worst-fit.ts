@@ -10,8 +10,10 @@ import type { Strategy } from './strategy.js';
 export const worstFit: Strategy = {
   name: 'worst-fit',
   sees: 'largest',
+  merit: 'most would be left over on it',
   score: leftover,
   scoreAll: (table, requested, weights, into) => {
     leftoverOfAll(table, requested, weights, into, 1);
   },
+  addends: (...host) => ({ leftover: leftover(...host) }),
 };

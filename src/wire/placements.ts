@@ -41,11 +41,17 @@ export const placementSchema = z
       path: pathSchema,
     }),
     chosen: idSchema.nullable(),
+    explanation: z.string().nullable().meta({
+      description: 'Why the chosen host and not the next, for a person; null when none is chosen',
+    }),
     candidates: z.array(
       z.strictObject({
         host: hostRefSchema,
         rank: z.int(),
         score: z.number(),
+        addends: z.record(z.string(), z.number()).optional().meta({
+          description: 'What the score is made of, of the first two candidates only',
+        }),
         violations: z
           .array(groupRuleSchema)
           .meta({ description: 'Soft rules of groups that this host would break' }),

@@ -97,6 +97,7 @@ export const placementDocument = (changes: Partial<PlacementBody> = {}): Placeme
     strategy: 'cosine',
     request: { resources: { cpu: 2, memory: 2_048, disk: 10_240 }, constraints: {}, path: 'root' },
     chosen: 'id-of-host-2',
+    explanation: 'host-2 is chosen: why it is.',
     candidates: [candidate(1, 'host-2', 0.98765), candidate(2, 'host-1', 0.5)],
     rejected: [
       {

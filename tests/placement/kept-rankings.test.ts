@@ -30,10 +30,12 @@ const asking = (cpu: number) => ({
 /** A strategy that is asked row by row, and how often it was. */
 function counted(strategy: Strategy) {
   const asked = { times: 0 };
-  const { name, sees = 'anything' } = strategy;
+  const { name, merit, sees = 'anything' } = strategy;
   const counting: Strategy = {
     name,
+    merit,
     sees,
+    addends: (...host) => strategy.addends(...host),
     score(...args) {
       asked.times += 1;
       return strategy.score(...args);
@@ -57,7 +59,9 @@ describe('choices', () => {
       'the host, and looks at the others',
       {
         name: 'cosine',
+        merit: 'it is unlike the first',
         sees: 'host',
+        addends: () => ({}),
         score: (table, row) =>
           Math.abs((table.allocated[row * 3] ?? 0) - (table.allocated[0] ?? 0)),
       },

@@ -31,7 +31,15 @@ export interface NaiveRequest {
 }
 
 export interface NaiveRanking {
-  readonly strategy: 'cosine' | 'best-fit' | 'worst-fit' | 'first-fit';
+  readonly strategy:
+    | 'cosine'
+    | 'balanced-fit'
+    | 'cosine-banded'
+    | 'stranding'
+    | 'best-fit'
+    | 'k8s-balanced'
+    | 'worst-fit'
+    | 'first-fit';
   readonly weights: readonly number[];
 }
 
@@ -139,17 +147,127 @@ function naiveLeftover(
   return sum(weights) === 0 ? 0 : sum(parts) / sum(weights);
 }
 
+/** Nearest billionth. */
+const toNano = (value: number) => Math.round(value * 1e9) / 1e9;
+
+/** The classes that count, each with its weight (1 on average), mean capacity, sum and use. */
+function naiveClasses(hosts: readonly NaiveHost[], weights: readonly number[]) {
+  const counted = CLASSES.map((name, index) => {
+    const capacities = hosts.map((each) => naiveCapacity(each, name)).filter((one) => one > 0);
+    const capacity = sum(capacities);
+    const used = sum(hosts.map((each) => each.allocated[name] ?? 0));
+    const use = Math.round(256 * Math.min(1, capacity === 0 ? 0 : used / capacity)) / 256;
+    return { name, weight: weights[index] ?? 1, capacity, mean: capacity / capacities.length, use };
+  }).filter(({ weight, capacity }) => weight > 0 && capacity > 0);
+  const all = sum(counted.map(({ weight }) => weight));
+  return counted.map((one) => ({ ...one, weight: (one.weight * counted.length) / all }));
+}
+
+function naiveRoom(host: NaiveHost, name: string, asked: Amounts = {}): number {
+  const room = naiveCapacity(host, name) - (host.allocated[name] ?? 0) - (asked[name] ?? 0);
+  return Math.max(0, room);
+}
+
+function naiveBalancedFit(
+  hosts: readonly NaiveHost[],
+  host: NaiveHost,
+  asked: Amounts,
+  weights: readonly number[],
+): number {
+  const classes = naiveClasses(hosts, weights);
+  const n = classes.length;
+  if (n === 0) return 0;
+  const tightest = Math.max(...classes.map(({ use }) => use + 0.05));
+  const priced = classes.map((one) => ({
+    ...one,
+    price: one.weight * ((one.use + 0.05) / tightest) ** 8,
+  }));
+  const units = (of: (name: string) => number) =>
+    sum(classes.map(({ name, weight, mean }) => (weight * of(name)) / mean)) / n;
+  const left = units((name) => naiveRoom(host, name, asked));
+  const size = units((name) => naiveCapacity(host, name));
+  const here = priced
+    .filter(({ name }) => naiveCapacity(host, name) > 0)
+    .map(({ name, price }) => {
+      const capacity = naiveCapacity(host, name);
+      const x = naiveRoom(host, name) / capacity;
+      return {
+        price,
+        x,
+        y: (asked[name] ?? 0) / capacity,
+        z: naiveRoom(host, name, asked) / capacity,
+      };
+    });
+  const roots =
+    Math.sqrt(sum(here.map(({ price, x }) => price * x * x))) *
+    Math.sqrt(sum(here.map(({ price, y }) => price * y * y)));
+  const dot = sum(here.map(({ price, x, y }) => price * x * y));
+  const misalign = roots === 0 ? 0 : Math.max(0, 1 - dot / roots);
+  const prices = here.map(({ price }) => price);
+  const all = sum(prices);
+  const share = n === 1 ? 0 : Math.min(1, (all - Math.max(0, ...prices)) / (n - 1));
+  const mean = all === 0 ? 0 : sum(here.map(({ price, z }) => price * z)) / all;
+  const imbalance = sum(here.map(({ price, z }) => price * Math.abs(z - mean)));
+  return left + 0.2 * size + 16 * share * misalign + 3 * imbalance;
+}
+
+function naiveStrandingOf(
+  hosts: readonly NaiveHost[],
+  host: NaiveHost,
+  asked: Amounts,
+  weights: readonly number[],
+): number {
+  const classes = naiveClasses(hosts, weights);
+  const running = classes.filter(({ use }) => use > 0);
+  if (running.length === 0) return 0;
+  const tightest = Math.max(...classes.map(({ use }) => use));
+  const stranded = (room: (name: string) => number) => {
+    const mixes = Math.min(
+      ...running.map(({ name, use, capacity }) => room(name) / (use * capacity)),
+    );
+    const rests = classes.map(
+      ({ name, weight, use, capacity, mean }) =>
+        (weight * (use / tightest) ** 4 * (room(name) - mixes * use * capacity)) / mean,
+    );
+    return sum(rests) / classes.length;
+  };
+  return (
+    stranded((name) => naiveRoom(host, name, asked)) - stranded((name) => naiveRoom(host, name))
+  );
+}
+
+function naiveK8s(host: NaiveHost, asked: Amounts, weights: readonly number[]): number {
+  const here = CLASSES.map((name, index) => ({
+    weight: weights[index] ?? 1,
+    capacity: naiveCapacity(host, name),
+    left: naiveRoom(host, name, asked),
+  })).filter(({ weight, capacity }) => weight > 0 && capacity > 0);
+  if (here.length === 0) return 0;
+  const shares = here.map(({ capacity, left }) => left / capacity);
+  const mean = sum(shares) / shares.length;
+  const variance = sum(shares.map((share) => (share - mean) ** 2)) / shares.length;
+  const least = sum(here.map(({ weight }, index) => weight * (shares[index] ?? 0)));
+  return least / sum(here.map(({ weight }) => weight)) + 1 - Math.sqrt(variance);
+}
+
 export function naiveScore(
   hosts: readonly NaiveHost[],
   host: NaiveHost,
   asked: Amounts,
   { strategy, weights }: NaiveRanking,
 ): number {
+  const left = naiveLeftover(hosts, host, asked, weights);
   if (strategy === 'first-fit') return host.seq === 0 ? 0 : -host.seq;
   if (strategy === 'cosine') return naiveCosine(host, asked, weights);
-  const left = naiveLeftover(hosts, host, asked, weights);
   if (strategy === 'worst-fit') return left;
-  return left === 0 ? 0 : -left;
+  if (strategy === 'best-fit') return left === 0 ? 0 : -left;
+  if (strategy === 'k8s-balanced') return toNano(naiveK8s(host, asked, weights));
+  if (strategy === 'balanced-fit') return toNano(-naiveBalancedFit(hosts, host, asked, weights));
+  if (strategy === 'stranding') {
+    return toNano(-(naiveStrandingOf(hosts, host, asked, weights) + 0.2 * left));
+  }
+  const band = Math.floor((naiveCosine(host, asked, weights) + 1e-9) * 100);
+  return toNano(band - left / 2);
 }
 
 /** The id of the host that the contract chooses, or null. */

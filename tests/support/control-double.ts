@@ -303,6 +303,7 @@ function controlOf(
         strategy,
         request,
         chosen: host?.id ?? null,
+        explanation: host === undefined ? null : `${host.name} is chosen.`,
         candidates:
           host === undefined
             ? []

@@ -1,0 +1,114 @@
+/**
+ * How well each strategy packs, by the placement code of the product: a fleet filled by arrivals
+ * only, and a fleet kept nearly full while VMs come and go, in four scenarios of scarcity.
+ * Prints a table per fleet and one JSON line. Options: --seeds 5 --churn-seeds 2 --arrivals 60000
+ * --strategies balanced-fit,cosine --scenarios A,B,C,D --traces DIRECTORY (with nodes.csv and
+ * requests_default.csv in the openb layout: the trace is packed too) --fleets generated,openb
+ */
+import { parseArgs } from 'node:util';
+import Table from 'cli-table3';
+import { STRATEGY_NAMES, type StrategyName } from '../src/model/strategies.js';
+import { STRATEGIES } from '../src/placement/strategies.js';
+import { generatedLoad, openbLoad, type Load, type Scenario } from './pack-load.js';
+import { churn, fill } from './pack-run.js';
+
+const GENERATED_SEED = 1;
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: '5' },
+    'churn-seeds': { type: 'string', default: '2' },
+    arrivals: { type: 'string', default: '60000' },
+    strategies: { type: 'string', default: STRATEGY_NAMES.join(',') },
+    scenarios: { type: 'string', default: 'A,B,C,D' },
+    fleets: { type: 'string', default: 'generated,openb' },
+    traces: { type: 'string' },
+  },
+});
+const listed = (text: string): readonly string[] => text.split(',');
+const seedsOf = (count: string): readonly number[] =>
+  Array.from({ length: Number(count) }, (_unused, index) => index + 1);
+
+interface Result {
+  readonly fleet: string;
+  readonly scenario: string;
+  readonly strategy: StrategyName;
+  /** Means over the seeds, in percent; null where nothing was run. */
+  readonly firstRefusal: number | null;
+  readonly loadAtOnePercent: number | null;
+  readonly usedOfTightest: number | null;
+  readonly used: Readonly<Record<string, number | null>>;
+  readonly lost: number | null;
+}
+
+function measured(load: Load, scenario: Scenario, name: StrategyName): Result {
+  const strategy = STRATEGIES[name];
+  const fills = seedsOf(values.seeds).map((seed) => fill(load, scenario, strategy, seed));
+  const losses = seedsOf(values['churn-seeds']).map((seed) =>
+    churn(load, scenario, strategy, seed, Number(values.arrivals)),
+  );
+  const classes = Object.keys(fills[0]?.used ?? {});
+  return {
+    fleet: load.name,
+    scenario: scenario.name,
+    strategy: name,
+    firstRefusal: mean(fills.map((one) => one.firstRefusal)),
+    loadAtOnePercent: mean(fills.map((one) => one.loadAtOnePercent)),
+    usedOfTightest: mean(fills.map((one) => one.usedOfTightest)),
+    used: Object.fromEntries(
+      classes.map((each) => [each, mean(fills.map(({ used }) => used[each] ?? NaN))]),
+    ),
+    lost: mean(losses),
+  };
+}
+
+const mean = (numbers: readonly number[]): number | null =>
+  numbers.length === 0
+    ? null
+    : Math.round((numbers.reduce((sum, one) => sum + one, 0) / numbers.length) * 100) / 100;
+
+function print(load: Load, scenarios: readonly Scenario[], results: readonly Result[]): void {
+  const table = new Table({
+    head: ['', ...scenarios.map(({ name, what }) => `${name}: ${what}`)],
+    style: { head: [], border: [] },
+  });
+  for (const strategy of new Set(results.map((one) => one.strategy))) {
+    const cells = results
+      .filter((one) => one.strategy === strategy && one.fleet === load.name)
+      .map(({ firstRefusal, loadAtOnePercent, usedOfTightest, lost }) =>
+        [
+          ...[firstRefusal, loadAtOnePercent, usedOfTightest].map((one) => shown(one, 1)),
+          shown(lost, 2),
+        ].join('  '),
+      );
+    table.push([strategy, ...cells]);
+  }
+  process.stdout.write(
+    `${load.name}: ${load.hosts.length.toString()} hosts, ${load.requests.length.toString()} requests\n` +
+      'percent: requests until the first refusal  load at 1 % refused  used of the tightest class ' +
+      'at 130 % offered  volume lost while VMs come and go\n' +
+      `${table.toString()}\n`,
+  );
+}
+
+const shown = (value: number | null, digits: number): string => value?.toFixed(digits) ?? '-';
+
+function main(): void {
+  const loads = [
+    generatedLoad(GENERATED_SEED),
+    ...(values.traces === undefined ? [] : [openbLoad(values.traces)]),
+  ].filter(({ name }) => listed(values.fleets).includes(name));
+  const names = STRATEGY_NAMES.filter((name) => listed(values.strategies).includes(name));
+  const all: Result[] = [];
+  for (const load of loads) {
+    const scenarios = load.scenarios.filter(({ name }) => listed(values.scenarios).includes(name));
+    const results = names.flatMap((name) => scenarios.map((one) => measured(load, one, name)));
+    print(load, scenarios, results);
+    all.push(...results);
+  }
+  process.stdout.write(
+    `${JSON.stringify({ bench: 'pack', seeds: values.seeds, churnSeeds: values['churn-seeds'], arrivals: values.arrivals, results: all })}\n`,
+  );
+}
+
+main();
