@@ -66,8 +66,10 @@ function leftover(tables: Tables, vms: readonly Vm[], nowMs: number): readonly s
   const { length } = tables.outbox.rows;
   if (length > 0) found.push(`${length.toString()} changes wait to become events`);
   const isOver = (untilMs: number | null) => untilMs !== null && untilMs + LATE_MS_MAX < nowMs;
-  for (const { id, until } of tables.reservations.rows()) {
+  const targets = new Set(vms.map(({ movingTo }) => movingTo));
+  for (const { id, until, purpose } of tables.reservations.rows()) {
     if (isOver(until)) found.push(`reservation ${id} should have ended`);
+    if (purpose === 'move' && !targets.has(id)) found.push(`reservation ${id} is for no move`);
   }
   for (const { id, state, waitUntil } of vms) {
     const waits = state === 'waiting' && isOver(waitUntil?.getTime() ?? null);
