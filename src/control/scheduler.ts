@@ -9,7 +9,7 @@
  *
  * What is placed, booked, recorded or refused as one is a party: a set, or a single request.
  */
-import { DomainError, invariant } from '../model/errors.js';
+import { DomainError, hasCode, invariant } from '../model/errors.js';
 import type { BookOutcome, PlacementTurn } from '../model/ports.js';
 import type { HostTable } from '../placement/host-table.js';
 import { PartyQueue } from './party-queue.js';
@@ -165,25 +165,32 @@ export class Scheduler {
     telemetry.observe('berth_stage_seconds', (clock.monotonic() - opened) / 1000, {
       stage: 'lock',
     });
+    let silence: unknown = null;
     try {
       const until = clock.monotonic() + this.#settings.holdMs;
       let isFresh = true;
       do {
         // The wait for the lock may have been long.
         this.#dropStale();
-        await this.#batch(turn, isFresh);
+        silence = await this.#batch(turn, isFresh);
         isFresh = false;
+        if (silence !== null) break;
       } while (this.#queue.size > 0 && !this.#recorder.full && clock.monotonic() < until);
     } finally {
       await turn.end();
     }
+    // Who came while the lock was given back has waited for the same silence.
+    if (silence !== null) this.#refuseAll(silence);
   }
 
-  /** @param isFresh the turn has just begun: its fleet is as the ledger was a moment ago */
-  async #batch(turn: PlacementTurn<HostTable>, isFresh: boolean): Promise<void> {
+  /**
+   * @param isFresh the turn has just begun: its fleet is as the ledger was a moment ago
+   * @returns why the ledger cannot be asked, after all who wait were told so; null: it can
+   */
+  async #batch(turn: PlacementTurn<HostTable>, isFresh: boolean): Promise<unknown> {
     const { clock, telemetry } = this.#ports;
     let open = this.#queue.take(this.#settings.batchMax);
-    if (open.length === 0) return;
+    if (open.length === 0) return null;
     telemetry.observe('berth_placement_batch_size', sizeOf(open));
     try {
       for (let round = 0; open.length > 0 && round < ROUNDS_MAX; round += 1) {
@@ -209,8 +216,12 @@ export class Scheduler {
         { retryAfterS: 1 },
       );
       for (const party of open) rejectParty(party, contended);
+      return null;
     } catch (error) {
       for (const party of open) rejectParty(party, error);
+      if (!hasCode(error, 'ledger_unavailable')) return null;
+      this.#refuseAll(error);
+      return error;
     }
   }
 

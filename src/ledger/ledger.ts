@@ -35,9 +35,9 @@ import { Turn } from './turn.js';
 const COMMAND_TIMEOUT_MS = 1_500;
 /**
  * Who gets no answer to the lock asks once more, to give back what it may have got: both together
- * must leave time to tell the callers within three seconds.
+ * must leave time to tell the callers within two seconds.
  */
-const LOCK_TIMEOUT_SHARE = 2 / 3;
+const LOCK_TIMEOUT_SHARE = 1 / 2;
 const LOCK_LEASE_MS = 3_000;
 const LOG_LENGTH_MAX = 10_000;
 
