@@ -145,8 +145,11 @@ export const noSuchReservation = (id: string): DomainError =>
 const EXPIRY_EVERY_MS = 1_000;
 const EXPIRY_BATCH = 100;
 
-/** Longer than a move takes from holding its room to saying so in the VM's row. */
-const ABANDONED_MS = 60_000;
+/**
+ * Longer than a move takes from holding its room to saying so in the VM's row, and that is refused
+ * once the room is gone. Others may wait for the room meanwhile.
+ */
+const ABANDONED_MS = 15_000;
 
 /** @param onRoom called when room has been given back */
 export const expiryChore = (ports: Ports, onRoom: () => void): Chore => ({

@@ -48,11 +48,8 @@ const CALM_MS = 1_200;
 
 const AUDIT_EVERY_MS = 2_000;
 
-/**
- * How long the fleet may take to come to rest: 60 s, after which room that was held for a move that
- * never began is given back, and what a caller and the loops may wait before and after.
- */
-const REST_MAX_MS = 90_000;
+/** How long the fleet may take to come to rest: 60 s, and what a caller may wait before. */
+const REST_MAX_MS = 75_000;
 const LOOK_EVERY_MS = 1_000;
 
 /** A host that is well is taken for up within three periods, once the replicas are back. */
