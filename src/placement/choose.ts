@@ -8,13 +8,13 @@
  */
 import type { DecisionSummary, PlacementRequest } from '../model/decision.js';
 import type { GroupRule } from '../model/groups.js';
-import { summarise } from './explain.js';
 import { admits, prepare, type PreparedRequest } from './filter.js';
 import { brokenWishCount, brokenWishes, elsewhere, type PlacedRule } from './group-rules.js';
 import type { HostTable } from './host-table.js';
 import { keptFor } from './kept-rankings.js';
 import { winsTie } from './order.js';
 import type { Ranking } from './strategy.js';
+import { summarise } from './summarise.js';
 
 /** A refusal is a value that explains itself. */
 export type Decision =

@@ -1,22 +1,20 @@
 /** Decisions in words and numbers: every host's score, or every reason it was passed over. */
 import type {
   Candidate,
-  DecisionSummary,
   Explanation,
   HostRef,
   PlacementRequest,
-  ReasonCode,
   Rejection,
-  RejectReason,
 } from '../model/decision.js';
 import type { HostFacts } from '../model/host.js';
-import { RANKED_CLASSES, type RankedClass, type Resources } from '../model/resources.js';
+import { RANKED_CLASSES, type RankedClass } from '../model/resources.js';
 import { prepare, rejectReasons, type PreparedRequest } from './filter.js';
 import { brokenWishes } from './group-rules.js';
 import type { HostTable } from './host-table.js';
 import { winsTie } from './order.js';
 import { ratio } from './ratio.js';
 import type { Ranking } from './strategy.js';
+import { summarise } from './summarise.js';
 import { tellChoice } from './tell-choice.js';
 
 /** The winner and the runner-up. */
@@ -68,14 +66,8 @@ export function explain(
     explanation: tellChoice(table, ranking, candidates),
     candidates,
     rejected,
-    summary: summaryOf(table, request, rejected, feasible.length),
+    summary: summarise(table, request),
   };
-}
-
-/** Why nobody can take a request: counts per reason, and the host that comes nearest. */
-export function summarise(table: HostTable, request: PlacementRequest): DecisionSummary {
-  const { rejected, feasible } = sift(table, prepare(table, request));
-  return summaryOf(table, request, rejected, feasible.length);
 }
 
 function sift(
@@ -93,59 +85,6 @@ function sift(
   rejected.sort((a, b) => seqOf(table, a.host) - seqOf(table, b.host));
   return { rejected, feasible };
 }
-
-function summaryOf(
-  table: HostTable,
-  request: PlacementRequest,
-  rejected: readonly Rejection[],
-  feasible: number,
-): DecisionSummary {
-  const byReason: Partial<Record<ReasonCode, number>> = {};
-  for (const { reasons } of rejected) {
-    for (const code of new Set(reasons.map((reason) => reason.code))) {
-      byReason[code] = (byReason[code] ?? 0) + 1;
-    }
-  }
-  return {
-    considered: table.size,
-    feasible,
-    byReason,
-    nearest: feasible > 0 ? null : nearest(rejected, request),
-  };
-}
-
-/**
- * Of the hosts that lack nothing but room, the one that lacks the smallest share of its limits;
- * the first registered among equals. Hosts that are closed or ruled out are no help to anybody.
- */
-function nearest(
-  rejected: readonly Rejection[],
-  request: PlacementRequest,
-): DecisionSummary['nearest'] {
-  let best: { host: HostRef; missing: Resources } | null = null;
-  let bestLack = Infinity;
-  for (const { host, reasons } of rejected) {
-    if (reasons.some((reason) => reason.code !== 'insufficient')) continue;
-    const lack = reasons.reduce(
-      (sum, reason) => sum + lackOf(reason) / Math.max(1, reason.limit ?? 0),
-      0,
-    );
-    if (lack >= bestLack) continue;
-    bestLack = lack;
-    best = {
-      host,
-      missing: Object.fromEntries(
-        Object.keys(request.resources).flatMap((name) => {
-          const reason = reasons.find(({ resource }) => resource === name);
-          return reason === undefined ? [] : [[name, lackOf(reason)]];
-        }),
-      ),
-    };
-  }
-  return best;
-}
-
-const lackOf = (reason: RejectReason): number => (reason.requested ?? 0) - (reason.available ?? 0);
 
 const refOf = (facts: HostFacts): HostRef => ({ id: facts.id, name: facts.name });
 

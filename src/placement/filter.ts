@@ -104,24 +104,33 @@ export const suits = (facts: HostFacts, constraints: Constraints): boolean =>
   constraintReasons(facts, constraints).length === 0;
 
 /** Every reason why the host in this row may not take the request; empty when it may. */
-export function rejectReasons(
+export const rejectReasons = (
+  table: HostTable,
+  row: number,
+  request: PreparedRequest,
+): readonly RejectReason[] => [
+  ...reasonsBesideRoom(table, row, request),
+  ...shortfalls(table.factsAt(row).limits, table.allocatedAt(row), request.resources).map(
+    (shortfall) => ({ code: 'insufficient' as const, ...shortfall }),
+  ),
+];
+
+/** Those of them that have nothing to do with room. */
+export function reasonsBesideRoom(
   table: HostTable,
   row: number,
   request: PreparedRequest,
 ): readonly RejectReason[] {
   const facts = table.factsAt(row);
-  const allocated = table.allocatedAt(row);
   const closed = [
     REASON_OF_STATE[facts.state],
     REASON_OF_MODE[facts.mode],
-    isOverFull(facts.limits, allocated) ? ('over_full' as const) : null,
+    isOverFull(facts.limits, table.allocatedAt(row)) ? ('over_full' as const) : null,
   ].filter((code) => code !== null);
-  const short = shortfalls(facts.limits, allocated, request.resources);
   return [
     ...closed.map((code) => ({ code })),
     ...constraintReasons(facts, request.constraints).map((code) => ({ code })),
     ...(request.groups === null ? [] : demandReasons(request.groups, facts.id)),
-    ...short.map((shortfall) => ({ code: 'insufficient' as const, ...shortfall })),
   ];
 }
 

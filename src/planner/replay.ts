@@ -12,7 +12,7 @@ import type { Ranking } from '../placement/strategy.js';
 import { classesOf, groupsOf, tableOf, totalLimits, type SlicedWork } from './fleet.js';
 import { meanRequest, type LoadRequest } from './load.js';
 import { fragmentationOf, shareOf, tightestShare, utilisationOf } from './measures.js';
-import { rankable, rankingOn } from './strategies.js';
+import { rankingOn } from './strategies.js';
 
 /** How the fleet was at one moment; shares from 0 to 1. */
 export interface ReplaySample {
@@ -87,7 +87,7 @@ function eventsOf(requests: readonly LoadRequest[]): readonly LoadEvent[] {
 /** Replays a load on a copy of the hosts; what is booked on them already stays. */
 export function* replay({ hosts, requests, strategy }: ReplayInput): SlicedWork<ReplayResult> {
   const events = eventsOf(requests);
-  const run = new Replay(rankable(hosts, strategy), requests, rankingOn(hosts, strategy));
+  const run = new Replay(hosts, requests, rankingOn(hosts, strategy));
   const sampleEvery = Math.max(1, Math.ceil(events.length / SAMPLES));
   for (const [count, event] of events.entries()) {
     if (event.isArrival) run.arrive(event.index);
