@@ -304,17 +304,20 @@ export function naiveChoice(
   request: NaiveRequest,
   ranking: NaiveRanking,
 ): string | null {
-  const length = (host: NaiveHost) => Math.sqrt(sum(remaining(host).map((value) => value * value)));
-  const violations = (host: NaiveHost) => naiveViolations(hosts, host, request.groups).length;
-  const score = (host: NaiveHost) => naiveScore(hosts, host, request.resources, ranking);
-  const ranked = hosts
+  const [best] = hosts
     .filter((host) => naiveReasons(hosts, host, request).length === 0)
+    .map((host) => ({
+      host,
+      violations: naiveViolations(hosts, host, request.groups).length,
+      score: naiveScore(hosts, host, request.resources, ranking),
+      length: Math.sqrt(sum(remaining(host).map((value) => value * value))),
+    }))
     .sort(
       (a, b) =>
-        violations(a) - violations(b) ||
-        score(b) - score(a) ||
-        length(b) - length(a) ||
-        a.seq - b.seq,
+        a.violations - b.violations ||
+        b.score - a.score ||
+        b.length - a.length ||
+        a.host.seq - b.host.seq,
     );
-  return ranked[0]?.id ?? null;
+  return best?.host.id ?? null;
 }
