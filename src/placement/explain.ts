@@ -7,10 +7,12 @@ import type {
   Rejection,
 } from '../model/decision.js';
 import type { HostFacts } from '../model/host.js';
-import { RANKED_CLASSES, type RankedClass } from '../model/resources.js';
+import { RANKED_CLASSES, type RankedClass, type Resources } from '../model/resources.js';
 import { prepare, rejectReasons, type PreparedRequest } from './filter.js';
 import { brokenWishes } from './group-rules.js';
 import type { HostTable } from './host-table.js';
+import { keptRows } from './kept-places.js';
+import type { LargeShape } from './large-shapes.js';
 import { winsTie } from './order.js';
 import { ratio } from './ratio.js';
 import type { Ranking } from './strategy.js';
@@ -20,7 +22,10 @@ import { tellChoice } from './tell-choice.js';
 /** The winner and the runner-up. */
 const ADDENDS_SHOWN = 2;
 
-/** The decision that `choose` takes on this table, with all that led to it. */
+/**
+ * The decision that `choose` takes on this table, with all that led to it. Where it takes one of the
+ * best few at random, the first of them is told as chosen.
+ */
 export function explain(
   table: HostTable,
   request: PlacementRequest,
@@ -30,6 +35,7 @@ export function explain(
   const { rejected, feasible } = sift(table, prepared);
   const { groups } = prepared;
   const { strategy, weights } = ranking;
+  const kept = keptRows(table, prepared, ranking);
   const scored = feasible
     .map((row) => ({
       row,
@@ -39,11 +45,13 @@ export function explain(
     .sort(
       (a, b) =>
         a.violations.length - b.violations.length ||
+        Number(kept.has(a.row)) - Number(kept.has(b.row)) ||
         b.score - a.score ||
         (winsTie(table, a.row, b.row) ? -1 : 1),
     );
   const candidates = scored.map(({ row, score, violations }, index): Candidate => {
     const facts = table.factsAt(row);
+    const shape = kept.get(row);
     return {
       host: refOf(facts),
       rank: index + 1,
@@ -52,6 +60,7 @@ export function explain(
         ? { addends: strategy.addends(table, row, prepared.ranked, weights) }
         : {}),
       violations,
+      ...(shape === undefined ? {} : { keptFor: amountsOf(shape) }),
       remaining: shares(
         facts,
         (name) => (facts.capacity[name] ?? 0) - (table.allocatedAt(row)[name] ?? 0),
@@ -89,6 +98,14 @@ function sift(
 const refOf = (facts: HostFacts): HostRef => ({ id: facts.id, name: facts.name });
 
 const seqOf = (table: HostTable, host: HostRef): number => table.seq[table.rowOf(host.id)] ?? 0;
+
+/** The classes that a shape asks for. */
+const amountsOf = (shape: LargeShape): Resources =>
+  Object.fromEntries(
+    RANKED_CLASSES.map((name, index) => [name, shape[index] ?? 0] as const).filter(
+      ([, amount]) => amount > 0,
+    ),
+  );
 
 const shares = (
   facts: HostFacts,

@@ -8,7 +8,7 @@ import type { PlacementRequest, ReasonCode, RejectReason } from '../model/decisi
 import { isOverFull, type HostFacts, type HostMode } from '../model/host.js';
 import type { HostState } from '../model/host-liveness.js';
 import { shortfalls } from '../model/inventory.js';
-import { RANKED_CLASSES } from '../model/resources.js';
+import { RANKED_CLASSES, type Resources } from '../model/resources.js';
 import { isRanked, type ClassColumn } from './class-columns.js';
 import { demandReasons, meetsDemands, placedRules, type PlacedRule } from './group-rules.js';
 import { RANKED, type HostTable } from './host-table.js';
@@ -46,12 +46,18 @@ export interface PreparedRequest extends PlacementRequest {
   readonly groups: readonly PlacedRule[] | null;
 }
 
-export function prepare(table: HostTable, request: PlacementRequest): PreparedRequest {
-  const { resources, constraints, path } = request;
+/** Amounts of the ranked classes, in their order. */
+export function rankedAmounts(resources: Resources): Float64Array {
   const ranked = new Float64Array(RANKED);
   for (let index = 0; index < RANKED; index += 1) {
     ranked[index] = resources[RANKED_CLASSES[index] ?? ''] ?? 0;
   }
+  return ranked;
+}
+
+export function prepare(table: HostTable, request: PlacementRequest): PreparedRequest {
+  const { resources, constraints, path } = request;
+  const ranked = rankedAmounts(resources);
   let others: Other[] | null = null;
   for (const name in resources) {
     const amount = resources[name] ?? 0;

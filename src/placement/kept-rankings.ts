@@ -65,15 +65,40 @@ export class KeptRankings {
 
   /** The best of all rows but some, groups, `host` and `exclude` left aside. */
   best(request: PreparedRequest, ranking: Ranking, beside: ReadonlySet<number>): Best {
-    const demand = request.constrained ? demandKey(request.constraints) : '';
-    const among = demand === '' ? null : this.#sets.of(demand, request.constraints);
+    const { demand, among } = this.#demandOf(request);
     const tree = this.#treeFor(request, ranking, demand, among);
-    if (tree === null) return this.#scanner.scan(request, ranking, { among, beside });
-    const { scores } = tree;
-    const row = beside.size === 0 ? tree.best : tree.bestBeside(beside);
-    let feasible = tree.contenders;
-    for (const left of beside) if (!Number.isNaN(scores[left] ?? NaN)) feasible -= 1;
-    return { row, score: row < 0 ? 0 : (scores[row] ?? 0), feasible };
+    return tree === null
+      ? this.#scanner.scan(request, ranking, { among, beside })
+      : bestIn(tree, beside);
+  }
+
+  /** The best few in the same way, best first; all tell the same number of feasible rows. */
+  bestFew(
+    request: PreparedRequest,
+    ranking: Ranking,
+    beside: ReadonlySet<number>,
+    count: number,
+  ): readonly Best[] {
+    const { demand, among } = this.#demandOf(request);
+    const tree =
+      this.#treeFor(request, ranking, demand, among) ?? this.#treeOf(request, ranking, among);
+    const { feasible } = bestIn(tree, beside);
+    const few: Best[] = [];
+    const taken = new Set(beside);
+    while (few.length < Math.min(count, feasible)) {
+      const best = bestIn(tree, taken);
+      few.push({ ...best, feasible });
+      taken.add(best.row);
+    }
+    return few;
+  }
+
+  #demandOf({ constrained, constraints }: PreparedRequest): {
+    readonly demand: string;
+    readonly among: HostSet | null;
+  } {
+    const demand = constrained ? demandKey(constraints) : '';
+    return { demand, among: demand === '' ? null : this.#sets.of(demand, constraints) };
   }
 
   /** @returns null when a scan is as good: for a shape that is new, or comes seldom */
@@ -135,13 +160,19 @@ export class KeptRankings {
     among: HostSet | null,
   ): WinnerTree | null {
     this.#drop(shape);
+    if (!this.#hasRoomFor(WinnerTree.bytesOf(this.#table.size))) return null;
+    const tree = this.#treeOf(request, ranking, among);
+    shape.tree = tree;
+    this.#bytes += tree.bytes;
+    return tree;
+  }
+
+  /** A tree of all rows as they are; it is not kept here. */
+  #treeOf(request: PreparedRequest, ranking: Ranking, among: HostSet | null): WinnerTree {
     const tree = new WinnerTree(this.#table, this.#table.size);
-    if (!this.#hasRoomFor(tree.bytes)) return null;
     tree.scores.fill(NaN, this.#table.size);
     const field = { among, beside: NOTHING };
     tree.build(this.#scanner.scan(request, ranking, field, tree.scores).feasible);
-    shape.tree = tree;
-    this.#bytes += tree.bytes;
     return tree;
   }
 
@@ -216,6 +247,15 @@ export class KeptRankings {
 }
 
 const NOTHING: ReadonlySet<number> = new Set();
+
+/** The best of all rows of a tree but some. */
+function bestIn(tree: WinnerTree, beside: ReadonlySet<number>): Best {
+  const { scores } = tree;
+  const row = beside.size === 0 ? tree.best : tree.bestBeside(beside);
+  let feasible = tree.contenders;
+  for (const left of beside) if (!Number.isNaN(scores[left] ?? NaN)) feasible -= 1;
+  return { row, score: row < 0 ? 0 : (scores[row] ?? 0), feasible };
+}
 
 /** Spreads shapes well enough; those that share a number are told apart by their amounts. */
 const numberOf = (ranked: Float64Array): number =>

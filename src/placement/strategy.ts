@@ -3,6 +3,7 @@ import { RANKED_CLASSES, type RankedClass } from '../model/resources.js';
 import type { Addends } from '../model/decision.js';
 import type { StrategyName } from '../model/strategies.js';
 import type { HostTable } from './host-table.js';
+import type { LargeShapes } from './large-shapes.js';
 
 /**
  * What a score may hang on besides request and weights. All but `anything` allow that a score is
@@ -48,6 +49,17 @@ export interface Strategy {
 export interface Ranking {
   readonly strategy: Strategy;
   readonly weights: Float64Array;
+  /** Room is kept for these; none where absent. */
+  readonly large?: LargeShapes;
+  /** One of the best so many is taken at random; the best where absent. */
+  readonly top?: RandomTop;
+}
+
+export interface RandomTop {
+  /** At least 1, which is the plain choice. */
+  readonly count: number;
+  /** From 0 up to, not including, 1. */
+  readonly random: () => number;
 }
 
 /** Weights of the ranked classes in their order; 1 where none is given. */
