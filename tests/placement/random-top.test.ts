@@ -4,19 +4,20 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { membershipsOf } from '../../src/model/groups.js';
 import { choose } from '../../src/placement/choose.js';
-import { cosine } from '../../src/placement/cosine.js';
+
 import { explain } from '../../src/placement/explain.js';
 import { HostTable } from '../../src/placement/host-table.js';
 import { weightsOf, type Ranking } from '../../src/placement/strategy.js';
+import { worstFit } from '../../src/placement/worst-fit.js';
 import { prngOf } from '../../src/std/prng.js';
 import { fleetHost } from '../support/hosts.js';
 import { check } from '../support/properties.js';
 import { asked, rankingOf, scenario, tableOf } from './scenarios.js';
 
-const PLAIN: Ranking = { strategy: cosine, weights: weightsOf({}) };
+const PLAIN: Ranking = { strategy: worstFit, weights: weightsOf({}) };
 const ASK = { resources: { cpu: 1, memory: 1, disk: 1 }, constraints: {}, path: 'root' };
 
-/** The larger the number the better: equal scores, more room left. */
+/** The larger the number the better: more room is left. */
 const fleet = (hosts: number): HostTable =>
   HostTable.of(
     Array.from({ length: hosts }, (_, index) =>
