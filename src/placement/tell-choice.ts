@@ -18,8 +18,8 @@ export function tellChoice(
   const [winner, next] = candidates;
   if (winner === undefined) return null;
   const why = next === undefined ? whyAlone(table.size) : whyBefore(table, ranking, winner, next);
-  const isAlone = next === undefined || isWorse(next, winner);
-  return `${winner.host.name} is chosen: ${why}.${concession(winner)}${isAlone ? '' : lot(ranking)}`;
+  const others = candidates.filter((one) => !isWorse(one, winner)).length;
+  return `${winner.host.name} is chosen: ${why}.${concession(winner)}${lot(ranking, others)}`;
 }
 
 const whyAlone = (considered: number): string =>
@@ -109,7 +109,7 @@ function tie(winner: Candidate, next: Candidate): string {
 const lengthOf = ({ remaining }: Candidate): number =>
   Math.hypot(...RANKED_CLASSES.map((name) => remaining[name]));
 
-/** Of two that break as many soft rules: whether one is kept for larger VMs and the other is not. */
+/** Whether one comes after the other whatever the scores: for soft rules, or as one that is kept. */
 const isWorse = (one: Candidate, other: Candidate): boolean =>
   one.violations.length > other.violations.length ||
   (one.keptFor !== undefined && other.keptFor === undefined);
@@ -130,11 +130,11 @@ const shape = (amounts: Candidate['keptFor'] = {}): string =>
     .map(([name, amount]) => `${amount.toString()} ${name}`)
     .join(', ');
 
-/** That it need not have been the first. */
-const lot = ({ top }: Ranking): string =>
-  top === undefined || top.count < 2
-    ? ''
-    : ` One of the first ${top.count.toString()} is taken by lot.`;
+/** That it need not have been the first. @param alike candidates that no rule puts after it */
+function lot({ top }: Ranking, alike: number): string {
+  const count = Math.min(top?.count ?? 1, alike);
+  return count < 2 ? '' : ` One of the first ${count.toString()} is taken by lot.`;
+}
 
 const shown = (score: number): string => score.toFixed(SCORE_DIGITS);
 
