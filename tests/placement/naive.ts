@@ -114,7 +114,7 @@ export function naiveSummary(hosts: readonly NaiveHost[], request: NaiveRequest)
       host: { id: host.id, name: host.id },
       seq: host.seq,
       lack: sum(reasons.map((one) => lackOf(one) / Math.max(1, one.limit ?? 0))),
-      missing: Object.fromEntries(reasons.map((one) => [one.resource, lackOf(one)])),
+      missing: Object.fromEntries(reasons.map((one) => [one.resource ?? '', lackOf(one)] as const)),
     }))
     .sort((a, b) => a.lack - b.lack || a.seq - b.seq);
   return {
