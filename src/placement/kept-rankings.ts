@@ -7,7 +7,7 @@ import { hasOtherRoom, type PreparedRequest } from './filter.js';
 import { demandKey, HostSets, isIn, type HostSet } from './host-sets.js';
 import { RANKED, type HostTable } from './host-table.js';
 import { judge, Scanner, type Best } from './scan.js';
-import type { Ranking, Strategy } from './strategy.js';
+import type { Ranking, Sight, Strategy } from './strategy.js';
 import { WinnerTree } from './winner-tree.js';
 
 export interface KeptLimits {
@@ -35,8 +35,8 @@ interface Shape {
   askedIn: number;
   /** When the table was last looked at for it; the tree is as of then. */
   mark: number;
-  /** The same, of the table's `largest`. */
-  largestRevision: number;
+  /** The same, of what the strategy sees of the fleet as a whole. */
+  fleetRevision: number;
   tree: WinnerTree | null;
 }
 
@@ -110,17 +110,18 @@ export class KeptRankings {
   ): WinnerTree | null {
     const table = this.#table;
     const { sees } = ranking.strategy;
-    if (sees === undefined || sees === 'anything' || sees === 'fleet') return null;
+    if (sees === undefined || sees === 'anything') return null;
     this.#questions += 1;
     const shape = this.#shapeOf(request, ranking, demand);
     const changes = table.changes.since(shape.mark);
-    const largestRevision = sees === 'largest' ? table.largestRevision : 0;
-    const isSame = shape.largestRevision === largestRevision;
+    const fleetRevision = revisionOf(table, sees);
+    const isSame = shape.fleetRevision === fleetRevision;
     const isSoon = changes <= MENDS_MIN + table.size / ROWS_PER_MEND;
     const before = shape.mark;
     shape.mark = table.changes.now;
-    shape.largestRevision = largestRevision;
-    if (!isSoon) {
+    shape.fleetRevision = fleetRevision;
+    // What hangs on sums may be other again soon: it is kept from the second look on.
+    if (!isSoon || (sees === 'fleet' && !isSame)) {
       this.#drop(shape);
       return null;
     }
@@ -221,7 +222,7 @@ export class KeptRankings {
       more,
       askedIn: this.#questions,
       mark: -Infinity,
-      largestRevision: 0,
+      fleetRevision: 0,
       tree: null,
     };
     this.#shapes.set(number, [...(this.#shapes.get(number) ?? []), shape]);
@@ -247,6 +248,13 @@ export class KeptRankings {
 }
 
 const NOTHING: ReadonlySet<number> = new Set();
+
+/** Grows when something of the fleet as a whole has changed that a strategy sees. */
+function revisionOf(table: HostTable, sees: Sight): number {
+  if (sees === 'largest') return table.largestRevision;
+  // Neither ever shrinks: the sum is the same only if both are.
+  return sees === 'fleet' ? table.largestRevision + table.totals.revision : 0;
+}
 
 /** The best of all rows of a tree but some. */
 function bestIn(tree: WinnerTree, beside: ReadonlySet<number>): Best {

@@ -10,7 +10,7 @@ import type { LargeShapes } from './large-shapes.js';
  * worked out once for all hosts that are alike, or kept until something that it hangs on changes.
  * - `amounts`: capacities, limits and bookings of the host itself, in the ranked classes.
  * - `largest`: these, and the table's `largest`.
- * - `fleet`: these, and anything that is the same for all hosts at one instant.
+ * - `fleet`: these, and the table's `totals`.
  * - `host`: everything that the table knows of the host itself, and nothing of other hosts.
  * - `anything`: what is none of these.
  */
