@@ -154,10 +154,11 @@ function controlSettingsOf(config: Config): ControlSettings {
 /** @param replicaId the seed of the lot, so that replicas draw apart from each other */
 function rankingOf(placement: Config['placement'], replicaId: string): Ranking {
   const { strategy, weights, reserveLarge, randomTop } = placement;
+  const lot = prngOf(replicaId);
   return {
     strategy: STRATEGIES[strategy],
     weights: weightsOf(weights),
     ...(reserveLarge === 0 ? {} : { large: new LargeShapes(reserveLarge) }),
-    ...(randomTop === 1 ? {} : { top: { count: randomTop, random: prngOf(replicaId).next } }),
+    ...(randomTop === 1 ? {} : { top: { count: randomTop, random: () => lot.next() } }),
   };
 }
