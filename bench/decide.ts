@@ -45,6 +45,8 @@ const MIXED = 6_000;
 const MIXED_WARM_UP = 2_000;
 /** Plain decisions that are compared with and timed. */
 const PLAIN = 200;
+/** Thousandths of a vCPU: more than any host of the loads has. */
+const TOO_MUCH_CPU = 1_000_000;
 
 interface Figures {
   readonly hosts: number;
@@ -59,6 +61,7 @@ interface Figures {
   readonly mixedP99Us: number;
   readonly mixedPerSecond: number;
   readonly plainPerSecond: number;
+  readonly refusalP50Us: number;
 }
 
 const requestFor = (resources: Resources): PlacementRequest => ({
@@ -172,6 +175,20 @@ function measureMixed(
   return { sorted: took.sort((a, b) => a - b), perSecond };
 }
 
+/** µs to say that no host has room, and which comes nearest. */
+function measureRefusals(table: HostTable, requests: Iterator<PlacementRequest>): number {
+  const took: number[] = [];
+  for (let at = 0; at < PLAIN; at += 1) {
+    const { resources, ...rest } = requests.next().value as PlacementRequest;
+    const request = { ...rest, resources: { ...resources, cpu: TOO_MUCH_CPU } };
+    took.push(timed(() => choose(table, request, RANKING)));
+  }
+  return percentile(
+    took.sort((a, b) => a - b),
+    0.5,
+  );
+}
+
 function measure(load: Load, hosts: number, classes: number): Figures {
   const table = fleetOf(load, hosts, fill, seed);
   const requests = unseen(load);
@@ -196,6 +213,7 @@ function measure(load: Load, hosts: number, classes: number): Figures {
     mixedP99Us: percentile(mixed.sorted, 0.99),
     mixedPerSecond: mixed.perSecond,
     plainPerSecond: plainMixed.perSecond,
+    refusalP50Us: measureRefusals(table, requests),
   };
 }
 
@@ -203,7 +221,7 @@ function report(loadName: string, figures: readonly Figures[]): void {
   const table = new Table({
     head: [
       ...['hosts', 'classes', 'kinds of hosts', 'first p50', 'p99', 'plain p50', 'first, empty'],
-      ...['repeat', 'mixed p50', 'p99', 'mixed /s', 'plain /s'],
+      ...['repeat', 'mixed p50', 'p99', 'mixed /s', 'plain /s', 'refusal'],
     ],
     style: { head: [], border: [] },
   });
@@ -216,6 +234,7 @@ function report(loadName: string, figures: readonly Figures[]): void {
       ...[...micros, one.mixedP50Us, one.mixedP99Us].map((value) => value.toFixed(1)),
       one.mixedPerSecond.toFixed(0),
       one.plainPerSecond.toFixed(0),
+      one.refusalP50Us.toFixed(0),
     ]);
   }
   const machine = `${cpus().length.toString()} × ${cpus()[0]?.model ?? 'cpu'}, Node ${process.version}`;

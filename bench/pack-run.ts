@@ -6,6 +6,7 @@ import { NO_CONSTRAINTS } from '../src/model/constraints.js';
 import { capacitiesOf, inventoryOf, limitsOf } from '../src/model/inventory.js';
 import { choose } from '../src/placement/choose.js';
 import { HostTable } from '../src/placement/host-table.js';
+import { LargeShapes } from '../src/placement/large-shapes.js';
 import { type Ranking, type Strategy, weightsOf } from '../src/placement/strategy.js';
 import { prngOf } from '../src/std/prng.js';
 import { shuffled, sumOf, type Amounts, type Load, type Scenario } from './pack-load.js';
@@ -14,6 +15,12 @@ const CLASSES = ['cpu', 'memory', 'disk'] as const;
 const LOAD_MAX = 1.3;
 const REFUSED_SHARE = 0.01;
 const WARM_UP_LIFETIMES = 3;
+
+/** What packs: a strategy, and how many places it keeps for each of the largest shapes. */
+export interface Packer {
+  readonly strategy: Strategy;
+  readonly places: number;
+}
 
 export interface Filled {
   /** How many requests came until the first refusal, in percent of those that volume allows. */
@@ -38,7 +45,7 @@ class Packed {
   constructor(
     load: Load,
     { cpuOvercommit, withDisk }: Scenario,
-    strategy: Strategy,
+    { strategy, places }: Packer,
     readonly seed: number,
   ) {
     const hosts = shuffled(load.hosts, prngOf(seed).fork('hosts')).map((host, index) => {
@@ -58,7 +65,9 @@ class Packed {
       };
     });
     this.table = HostTable.of(hosts);
-    this.#ranking = { strategy, weights: weightsOf(withDisk ? {} : { disk: 0 }) };
+    const weights = weightsOf(withDisk ? {} : { disk: 0 });
+    this.#ranking = { strategy, weights };
+    if (places > 0) this.#ranking = { strategy, weights, large: new LargeShapes(places) };
     this.counted = withDisk ? CLASSES : ['cpu', 'memory'];
     this.capacity = sumOf(hosts.map(({ capacity }) => capacity as unknown as Amounts));
     const asked = sumOf(load.requests);
@@ -68,7 +77,9 @@ class Packed {
 
   /** The row that took it, or -1. */
   place(resources: Amounts): number {
-    const shape = `${resources.cpu.toString()}/${resources.memory.toString()}/${resources.disk.toString()}`;
+    const { cpu, memory, disk } = resources;
+    this.#ranking.large?.note(Float64Array.of(cpu, memory, disk));
+    const shape = `${cpu.toString()}/${memory.toString()}/${disk.toString()}`;
     if (this.#refused.has(shape)) return -1;
     const request = { resources: { ...resources }, constraints: NO_CONSTRAINTS, path: 'root' };
     const decision = choose(this.table, request, this.#ranking);
@@ -98,8 +109,8 @@ const requestsOf = (load: Load, { withDisk }: Scenario): readonly Amounts[] =>
   withDisk ? load.requests : load.requests.map(withoutDisk);
 
 /** Arrivals only: once in their order, then shuffled again and again, until 130 % were offered. */
-export function fill(load: Load, scenario: Scenario, strategy: Strategy, seed: number): Filled {
-  const fleet = new Packed(load, scenario, strategy, seed);
+export function fill(load: Load, scenario: Scenario, packer: Packer, seed: number): Filled {
+  const fleet = new Packed(load, scenario, packer, seed);
   const { tightest, capacity } = fleet;
   const prng = prngOf(seed).fork('requests');
   const inOrder = requestsOf(load, scenario);
@@ -138,11 +149,11 @@ export function fill(load: Load, scenario: Scenario, strategy: Strategy, seed: n
 export function churn(
   load: Load,
   scenario: Scenario,
-  strategy: Strategy,
+  packer: Packer,
   seed: number,
   arrivals: number,
 ): number {
-  const fleet = new Packed(load, scenario, strategy, seed);
+  const fleet = new Packed(load, scenario, packer, seed);
   const requests = requestsOf(load, scenario);
   const { tightest, capacity } = fleet;
   const meanRequest = sumOf(requests)[tightest] / requests.length;

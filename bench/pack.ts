@@ -4,6 +4,7 @@
  * Prints a table per fleet and one JSON line. Options: --seeds 5 --churn-seeds 2 --arrivals 60000
  * --strategies balanced-fit,cosine --scenarios A,B,C,D --traces DIRECTORY (with nodes.csv and
  * requests_default.csv in the openb layout: the trace is packed too) --fleets generated,openb
+ * --generated-seed 1 --reserve-large 0,2 (places kept for the largest shapes; each is a row) --seeds-from 1
  */
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
@@ -11,8 +12,6 @@ import { STRATEGY_NAMES, type StrategyName } from '../src/model/strategies.js';
 import { STRATEGIES } from '../src/placement/strategies.js';
 import { generatedLoad, openbLoad, type Load, type Scenario } from './pack-load.js';
 import { churn, fill } from './pack-run.js';
-
-const GENERATED_SEED = 1;
 
 const { values } = parseArgs({
   options: {
@@ -22,17 +21,22 @@ const { values } = parseArgs({
     strategies: { type: 'string', default: STRATEGY_NAMES.join(',') },
     scenarios: { type: 'string', default: 'A,B,C,D' },
     fleets: { type: 'string', default: 'generated,openb' },
+    'generated-seed': { type: 'string', default: '1' },
+    'reserve-large': { type: 'string', default: '0' },
+    'seeds-from': { type: 'string', default: '1' },
     traces: { type: 'string' },
   },
 });
 const listed = (text: string): readonly string[] => text.split(',');
 const seedsOf = (count: string): readonly number[] =>
-  Array.from({ length: Number(count) }, (_unused, index) => index + 1);
+  Array.from({ length: Number(count) }, (_unused, index) => Number(values['seeds-from']) + index);
 
 interface Result {
   readonly fleet: string;
   readonly scenario: string;
   readonly strategy: StrategyName;
+  /** Places kept for each of the largest shapes. */
+  readonly reserveLarge: number;
   /** Means over the seeds, in percent; null where nothing was run. */
   readonly firstRefusal: number | null;
   readonly loadAtOnePercent: number | null;
@@ -41,17 +45,18 @@ interface Result {
   readonly lost: number | null;
 }
 
-function measured(load: Load, scenario: Scenario, name: StrategyName): Result {
-  const strategy = STRATEGIES[name];
-  const fills = seedsOf(values.seeds).map((seed) => fill(load, scenario, strategy, seed));
+function measured(load: Load, scenario: Scenario, name: StrategyName, places: number): Result {
+  const packer = { strategy: STRATEGIES[name], places };
+  const fills = seedsOf(values.seeds).map((seed) => fill(load, scenario, packer, seed));
   const losses = seedsOf(values['churn-seeds']).map((seed) =>
-    churn(load, scenario, strategy, seed, Number(values.arrivals)),
+    churn(load, scenario, packer, seed, Number(values.arrivals)),
   );
   const classes = Object.keys(fills[0]?.used ?? {});
   return {
     fleet: load.name,
     scenario: scenario.name,
     strategy: name,
+    reserveLarge: places,
     firstRefusal: mean(fills.map((one) => one.firstRefusal)),
     loadAtOnePercent: mean(fills.map((one) => one.loadAtOnePercent)),
     usedOfTightest: mean(fills.map((one) => one.usedOfTightest)),
@@ -72,16 +77,16 @@ function print(load: Load, scenarios: readonly Scenario[], results: readonly Res
     head: ['', ...scenarios.map(({ name, what }) => `${name}: ${what}`)],
     style: { head: [], border: [] },
   });
-  for (const strategy of new Set(results.map((one) => one.strategy))) {
+  for (const row of new Set(results.map(rowOf))) {
     const cells = results
-      .filter((one) => one.strategy === strategy && one.fleet === load.name)
+      .filter((one) => rowOf(one) === row && one.fleet === load.name)
       .map(({ firstRefusal, loadAtOnePercent, usedOfTightest, lost }) =>
         [
           ...[firstRefusal, loadAtOnePercent, usedOfTightest].map((one) => shown(one, 1)),
           shown(lost, 2),
         ].join('  '),
       );
-    table.push([strategy, ...cells]);
+    table.push([row, ...cells]);
   }
   process.stdout.write(
     `${load.name}: ${load.hosts.length.toString()} hosts, ${load.requests.length.toString()} requests\n` +
@@ -91,18 +96,25 @@ function print(load: Load, scenarios: readonly Scenario[], results: readonly Res
   );
 }
 
+const rowOf = ({ strategy, reserveLarge }: Result): string =>
+  reserveLarge === 0 ? strategy : `${strategy}, ${reserveLarge.toString()} kept`;
+
 const shown = (value: number | null, digits: number): string => value?.toFixed(digits) ?? '-';
 
 function main(): void {
   const loads = [
-    generatedLoad(GENERATED_SEED),
+    generatedLoad(Number(values['generated-seed'])),
     ...(values.traces === undefined ? [] : [openbLoad(values.traces)]),
   ].filter(({ name }) => listed(values.fleets).includes(name));
   const names = STRATEGY_NAMES.filter((name) => listed(values.strategies).includes(name));
   const all: Result[] = [];
   for (const load of loads) {
     const scenarios = load.scenarios.filter(({ name }) => listed(values.scenarios).includes(name));
-    const results = names.flatMap((name) => scenarios.map((one) => measured(load, one, name)));
+    const results = names.flatMap((name) =>
+      listed(values['reserve-large']).flatMap((places) =>
+        scenarios.map((one) => measured(load, one, name, Number(places))),
+      ),
+    );
     print(load, scenarios, results);
     all.push(...results);
   }

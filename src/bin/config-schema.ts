@@ -170,6 +170,8 @@ const fields = z.strictObject({
           disk: weight.default(1),
         })
         .prefault({}),
+      reserveLarge: whole(0, 1_000).default(0),
+      randomTop: whole(1, 100).default(1),
       attemptsMax: whole(1, 100).default(3),
       queueMax: whole(1, 100_000).default(2000),
       batchMax: whole(1, 4096).default(256),

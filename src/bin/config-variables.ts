@@ -180,6 +180,16 @@ export const VARIABLES: readonly Variable[] = [
     help: 'How much disk counts in the ranking.',
   },
   {
+    name: 'PLACEMENT_RESERVE_LARGE',
+    key: 'placement.reserveLarge',
+    help: 'Places kept for each of the largest VMs that were asked for lately; 0 = none.',
+  },
+  {
+    name: 'PLACEMENT_RANDOM_TOP',
+    key: 'placement.randomTop',
+    help: 'A VM goes to one of the best so many hosts, by lot; 1 = to the best.',
+  },
+  {
     name: 'PLACEMENT_ATTEMPTS_MAX',
     key: 'placement.attemptsMax',
     help: 'Hosts that a VM is tried on before it has failed.',

@@ -14,8 +14,10 @@ import type { RedisTarget } from '../ledger/redis-target.js';
 import { watchRules } from '../model/fleet-breaker.js';
 import type { Log } from '../model/ports.js';
 import { flappingRule } from '../model/stores/fleet-watch.js';
+import { LargeShapes } from '../placement/large-shapes.js';
 import { STRATEGIES } from '../placement/strategies.js';
-import { weightsOf } from '../placement/strategy.js';
+import { weightsOf, type Ranking } from '../placement/strategy.js';
+import { prngOf } from '../std/prng.js';
 import { systemClock } from '../std/clock.js';
 import { checkpointFrom } from './checkpoint.js';
 import { capacityPolicyOf } from './config-schema.js';
@@ -125,10 +127,11 @@ const DAY_MS = 86_400_000;
 
 function controlSettingsOf(config: Config): ControlSettings {
   const { placement, ledger, lifecycle, health, events, audit } = config;
+  const replicaId = randomUUID();
   return {
-    replicaId: randomUUID(),
+    replicaId,
     scheduler: {
-      ranking: { strategy: STRATEGIES[placement.strategy], weights: weightsOf(placement.weights) },
+      ranking: rankingOf(placement, replicaId),
       queueMax: placement.queueMax,
       batchMax: placement.batchMax,
       holdMs: ledger.lockHoldMs,
@@ -145,5 +148,17 @@ function controlSettingsOf(config: Config): ControlSettings {
     },
     bookingLeaseMs: ledger.bookingLeaseMs,
     keep: { eventsMs: events.keepDays * DAY_MS, auditMs: audit.keepDays * DAY_MS },
+  };
+}
+
+/** @param replicaId the seed of the lot, so that replicas draw apart from each other */
+function rankingOf(placement: Config['placement'], replicaId: string): Ranking {
+  const { strategy, weights, reserveLarge, randomTop } = placement;
+  const lot = prngOf(replicaId);
+  return {
+    strategy: STRATEGIES[strategy],
+    weights: weightsOf(weights),
+    ...(reserveLarge === 0 ? {} : { large: new LargeShapes(reserveLarge) }),
+    ...(randomTop === 1 ? {} : { top: { count: randomTop, random: () => lot.next() } }),
   };
 }

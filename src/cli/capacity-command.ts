@@ -6,7 +6,7 @@ import { STRATEGY_NAMES, type StrategyName } from '../model/strategies.js';
 import { capacity, type Flavor } from '../planner/capacity.js';
 import { tableOf, type PlannedFleet } from '../planner/fleet.js';
 import { spare } from '../planner/spare.js';
-import { rankable, rankingOn } from '../planner/strategies.js';
+import { rankingOn } from '../planner/strategies.js';
 import { capacitySchema } from '../wire/planner.js';
 import { collectAmount } from './amounts.js';
 import { printCapacity, type CapacityReport } from './capacity-view.js';
@@ -88,7 +88,7 @@ async function inFiles(
   fleet: PlannedFleet,
   { flavor, addHost, spare: isSpare, strategy }: CapacityOptions,
 ): Promise<CapacityReport> {
-  const table = tableOf({ ...fleet, hosts: rankable(fleet.hosts, strategy) });
+  const table = tableOf(fleet);
   const flavors = await withProgress(
     context,
     'Counting',

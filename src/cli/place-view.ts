@@ -29,6 +29,7 @@ function printCandidates(
   rowsMax: number,
 ): void {
   if (candidates.length === 0) return;
+  const isAnyKept = candidates.some(({ keptFor }) => keptFor !== undefined);
   const breaksSome = candidates.some(({ violations }) => violations.length > 0);
   printLine(context);
   printLine(context, 'Hosts that fit; of each class the share that is left / asked:');
@@ -40,10 +41,11 @@ function printCandidates(
       { head: 'SCORE', align: 'right' },
       ...RANKED_CLASSES.map((name): Column => ({ head: name.toUpperCase(), align: 'right' })),
       ...(breaksSome ? [{ head: 'BREAKS' }] : []),
+      ...(isAnyKept ? [{ head: 'KEPT FOR' }] : []),
     ],
     candidates
       .slice(0, rowsMax)
-      .map(({ rank, host, score, remaining, requested, violations }) => [
+      .map(({ rank, host, score, remaining, requested, violations, keptFor = {} }) => [
         rank.toString(),
         host.name,
         score.toFixed(SCORE_DIGITS),
@@ -51,6 +53,7 @@ function printCandidates(
           (name) => `${showShare(remaining[name])} / ${showShare(requested[name])}`,
         ),
         ...(breaksSome ? [violations.map(ruleOf).join(', ')] : []),
+        ...(isAnyKept ? [shapeOf(keptFor)] : []),
       ]),
   );
   printRest(context, candidates.length - rowsMax);
@@ -86,6 +89,11 @@ function printRejected(
 }
 
 const ruleOf = ({ name, policy }: Candidate['violations'][number]): string => `${policy} ${name}`;
+
+const shapeOf = (amounts: NonNullable<Candidate['keptFor']>): string =>
+  Object.entries(amounts)
+    .map(([name, amount]) => `${name} ${showAmount(name, amount)}`)
+    .join(', ');
 
 const reasonCell = ({ code, group }: Reason): string =>
   group === undefined ? code : `${code} (${group})`;

@@ -77,7 +77,9 @@ export function understoodFile<Result>(read: () => Result): Result {
   } catch (cause) {
     if (!(cause instanceof FileFault) && !(cause instanceof RangeError)) throw cause;
     throw new CliFailure(EXIT.usage, cause.message, {
-      hint: 'docs/planner.md shows the columns of each file',
+      ...(cause instanceof FileFault
+        ? { hint: 'docs/planner.md shows the columns of each file' }
+        : {}),
       cause,
     });
   }

@@ -8,6 +8,7 @@ import { totalLimits } from '../planner/fleet.js';
 import { filling } from '../planner/load.js';
 import { readHosts, readRequests } from '../planner/read-files.js';
 import type { ReplayInput, ReplayResult } from '../planner/replay.js';
+import { parseCount } from './amounts.js';
 import type { CliContext } from './context.js';
 import {
   addPolicyOptions,
@@ -32,6 +33,7 @@ interface SimulateOptions extends PolicyOptions {
   readonly compare?: readonly StrategyName[] | true;
   readonly classes?: readonly ResourceClass[];
   readonly fill?: number;
+  readonly reserveLarge?: number;
   readonly seed: string;
   readonly json?: boolean;
   readonly csv?: boolean;
@@ -60,6 +62,7 @@ export function registerSimulateCommand(program: Command, context: CliContext): 
       'ask again and again, in an order by the seed, until this share of the fleet is asked for; nobody leaves',
       parsePositive,
     )
+    .option('--reserve-large <places>', 'keep so many for each of the largest VMs', parseCount)
     .option('--seed <text>', 'chance in --fill', '1');
   addPolicyOptions(command)
     .option('--json', 'print JSON')
@@ -86,6 +89,7 @@ export function registerSimulateCommand(program: Command, context: CliContext): 
 }
 
 async function inputOf(options: SimulateOptions): Promise<Omit<ReplayInput, 'strategy'>> {
+  const { reserveLarge = 0 } = options;
   const [hostsFile, requestsFile] = [
     await readText(options.hosts),
     await readText(options.requests),
@@ -95,8 +99,8 @@ async function inputOf(options: SimulateOptions): Promise<Omit<ReplayInput, 'str
   return understoodFile(() => {
     const hosts = readHosts(hostsFile, policyOf(options), reading);
     const requests = readRequests(requestsFile, hosts, reading);
-    if (fill === undefined) return { hosts, requests };
-    return { hosts, requests: filling(requests, totalLimits(hosts), fill, seed) };
+    if (fill === undefined) return { hosts, requests, reserveLarge };
+    return { hosts, requests: filling(requests, totalLimits(hosts), fill, seed), reserveLarge };
   });
 }
 

@@ -4,6 +4,7 @@ import type { DecisionSummary } from '../model/decision.js';
 import { membershipsOf } from '../model/groups.js';
 import type { LedgerBooking } from '../model/ports.js';
 import { choose, type Decision } from '../placement/choose.js';
+import { rankedAmounts } from '../placement/filter.js';
 import type { HostTable } from '../placement/host-table.js';
 import { rankedBy } from '../placement/strategies.js';
 import type { Ranking } from '../placement/strategy.js';
@@ -57,6 +58,7 @@ function placeOne(
   const { spec, strategy, frees = [] } = pending.request;
   const ranking = rankedBy(context.ranking, strategy);
   for (const freed of frees) change(fleet, freed, 'unbook');
+  ranking.large?.note(rankedAmounts(spec.resources));
   let decision: Decision | null = null;
   try {
     decision = choose(
@@ -89,12 +91,15 @@ function placeOne(
         host: { id: host.id, name: host.name },
         at: context.at,
         outcome: 'placed',
-        detail: `${ranking.strategy.name} ${decision.score.toFixed(4)}, best of ${decision.feasible.toString()}`,
+        detail: `${ranking.strategy.name} ${decision.score.toFixed(4)}, ${bestOf(ranking)} of ${decision.feasible.toString()}`,
       },
       violations: decision.violations,
     },
   };
 }
+
+const bestOf = ({ top }: Ranking): string =>
+  top === undefined ? 'best' : `one of the best ${top.count.toString()}`;
 
 function takeBack(fleet: HostTable, { booking, pending }: Booked): void {
   change(fleet, booking, 'unbook');

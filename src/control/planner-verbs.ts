@@ -47,7 +47,9 @@ const SLICE_MS = 4;
 
 const VMS_PER_PAGE = 1_000;
 
-export function plannerVerbs(ports: Ports, ranking: Ranking): PlannerVerbs {
+/** @param ranking of production; a plan leaves nothing to chance and keeps nothing back */
+export function plannerVerbs(ports: Ports, { strategy, weights }: Ranking): PlannerVerbs {
+  const ranking: Ranking = { strategy, weights };
   let isBusy = false;
 
   const planned = async <Result>(make: (plan: Plan) => Promise<Result>): Promise<Result> => {

@@ -56,6 +56,8 @@ export interface Candidate {
   readonly addends?: Addends;
   /** Soft rules that this host would break; fewer come first, whatever the score. */
   readonly violations: readonly GroupRule[];
+  /** The large VM for which this host is kept: it comes after all that are not. */
+  readonly keptFor?: Resources;
   /** What is left of each ranked class, as a share of capacity. */
   readonly remaining: Readonly<Record<RankedClass, number>>;
   /** What is asked of each ranked class, as a share of capacity. */

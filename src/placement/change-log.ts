@@ -4,11 +4,14 @@
  * everything out again.
  */
 
-/** Changes that are remembered; a power of two. More than this are never cheaper to mend. */
+/** Most changes that are remembered; a power of two. More than this are never cheaper to mend. */
 const KEPT = 16_384;
 
+/** Room for as many at first, also a power of two: many a table lives shortly. */
+const KEPT_AT_FIRST = 64;
+
 export class ChangeLog {
-  readonly #rows = new Int32Array(KEPT);
+  #rows = new Int32Array(KEPT_AT_FIRST);
   #now = 0;
   /** Marks before this one say nothing: everything was replaced since. */
   #beginning = 0;
@@ -19,7 +22,8 @@ export class ChangeLog {
   }
 
   note(row: number): void {
-    this.#rows[this.#now & (KEPT - 1)] = row;
+    while (this.#now >= this.#rows.length && this.#rows.length < KEPT) this.#grow();
+    this.#rows[this.#now & (this.#rows.length - 1)] = row;
     this.#now += 1;
   }
 
@@ -37,6 +41,13 @@ export class ChangeLog {
 
   /** The row of a remembered change, numbered from the mark that stood before it. */
   rowAt(change: number): number {
-    return this.#rows[change & (KEPT - 1)] ?? 0;
+    return this.#rows[change & (this.#rows.length - 1)] ?? 0;
+  }
+
+  /** Before any change was written over another: each keeps its place. */
+  #grow(): void {
+    const grown = new Int32Array(2 * this.#rows.length);
+    grown.set(this.#rows);
+    this.#rows = grown;
   }
 }

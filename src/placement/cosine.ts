@@ -6,7 +6,10 @@
  *                                                      the reserve is not subtracted
  *   req_i = requested_i / capacity_i                   0 if capacity_i ≤ 0
  *   score = Σ w_i rem_i req_i / (√Σ w_i rem_i² · √Σ w_i req_i²)
- *           0 if either root is 0;  −1 if any rem_i ≤ 0
+ *           0 if either root is 0;  −1 if any rem_i ≤ 0 of a class that counts (w_i > 0)
+ *
+ * So a host that has nothing of a class that counts comes last, as one that has nothing left of it:
+ * where no host has the class, its weight should be 0.
  *
  * Sums run over cpu, memory, disk, left to right, so that every implementation gets the same bits.
  */
@@ -14,7 +17,7 @@ import { RANKED, type HostTable } from './host-table.js';
 import { ratio } from './ratio.js';
 import type { Strategy } from './strategy.js';
 
-/** Score of a host that has nothing left of some class: it is taken only if no other fits. */
+/** Score of a host that has nothing left of a class that counts: it is taken only if no other fits. */
 const EXHAUSTED = -1;
 
 export const cosine: Strategy = {
@@ -27,10 +30,11 @@ export const cosine: Strategy = {
     let remainingSquared = 0;
     let requestedSquared = 0;
     for (let index = 0; index < RANKED; index += 1) {
+      const weight = weights[index] ?? 0;
+      if (weight === 0) continue;
       const remaining = table.remaining[base + index] ?? 0;
       if (remaining <= 0) return EXHAUSTED;
       const asked = ratio(requested[index] ?? 0, table.capacity[base + index] ?? 0);
-      const weight = weights[index] ?? 0;
       dot += weight * remaining * asked;
       remainingSquared += weight * remaining * remaining;
       requestedSquared += weight * asked * asked;
@@ -47,6 +51,8 @@ export const cosine: Strategy = {
     const [w0 = 0, w1 = 0, w2 = 0] = weights;
     // Then the length of what remains is the one that breaks ties.
     const isEven = w0 === 1 && w1 === 1 && w2 === 1;
+    // What remains is at least 0: a class that does not count is never exhausted.
+    const [end0 = 0, end1 = 0, end2 = 0] = weights.map((weight) => (weight > 0 ? 0 : -1));
     for (let row = 0; row < size; row += 1) {
       const base = row * RANKED;
       const r0 = remaining[base] ?? 0;
@@ -62,7 +68,7 @@ export const cosine: Strategy = {
         : Math.sqrt(w0 * r0 * r0 + w1 * r1 * r1 + w2 * r2 * r2);
       const lengths = length * (asked[at + 3] ?? 0);
       const score = lengths === 0 ? 0 : dot / lengths;
-      into[row] = r0 <= 0 || r1 <= 0 || r2 <= 0 ? EXHAUSTED : score;
+      into[row] = r0 <= end0 || r1 <= end1 || r2 <= end2 ? EXHAUSTED : score;
     }
   },
 

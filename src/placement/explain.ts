@@ -1,28 +1,31 @@
 /** Decisions in words and numbers: every host's score, or every reason it was passed over. */
 import type {
   Candidate,
-  DecisionSummary,
   Explanation,
   HostRef,
   PlacementRequest,
-  ReasonCode,
   Rejection,
-  RejectReason,
 } from '../model/decision.js';
 import type { HostFacts } from '../model/host.js';
 import { RANKED_CLASSES, type RankedClass, type Resources } from '../model/resources.js';
 import { prepare, rejectReasons, type PreparedRequest } from './filter.js';
 import { brokenWishes } from './group-rules.js';
 import type { HostTable } from './host-table.js';
+import { keptRows } from './kept-places.js';
+import type { LargeShape } from './large-shapes.js';
 import { winsTie } from './order.js';
 import { ratio } from './ratio.js';
 import type { Ranking } from './strategy.js';
+import { summarise } from './summarise.js';
 import { tellChoice } from './tell-choice.js';
 
 /** The winner and the runner-up. */
 const ADDENDS_SHOWN = 2;
 
-/** The decision that `choose` takes on this table, with all that led to it. */
+/**
+ * The decision that `choose` takes on this table, with all that led to it. Where it takes one of the
+ * best few at random, the first of them is told as chosen.
+ */
 export function explain(
   table: HostTable,
   request: PlacementRequest,
@@ -32,6 +35,7 @@ export function explain(
   const { rejected, feasible } = sift(table, prepared);
   const { groups } = prepared;
   const { strategy, weights } = ranking;
+  const kept = keptRows(table, prepared, ranking);
   const scored = feasible
     .map((row) => ({
       row,
@@ -41,11 +45,13 @@ export function explain(
     .sort(
       (a, b) =>
         a.violations.length - b.violations.length ||
+        Number(kept.has(a.row)) - Number(kept.has(b.row)) ||
         b.score - a.score ||
         (winsTie(table, a.row, b.row) ? -1 : 1),
     );
   const candidates = scored.map(({ row, score, violations }, index): Candidate => {
     const facts = table.factsAt(row);
+    const shape = kept.get(row);
     return {
       host: refOf(facts),
       rank: index + 1,
@@ -54,6 +60,7 @@ export function explain(
         ? { addends: strategy.addends(table, row, prepared.ranked, weights) }
         : {}),
       violations,
+      ...(shape === undefined ? {} : { keptFor: amountsOf(shape) }),
       remaining: shares(
         facts,
         (name) => (facts.capacity[name] ?? 0) - (table.allocatedAt(row)[name] ?? 0),
@@ -68,14 +75,8 @@ export function explain(
     explanation: tellChoice(table, ranking, candidates),
     candidates,
     rejected,
-    summary: summaryOf(table, request, rejected, feasible.length),
+    summary: summarise(table, request),
   };
-}
-
-/** Why nobody can take a request: counts per reason, and the host that comes nearest. */
-export function summarise(table: HostTable, request: PlacementRequest): DecisionSummary {
-  const { rejected, feasible } = sift(table, prepare(table, request));
-  return summaryOf(table, request, rejected, feasible.length);
 }
 
 function sift(
@@ -94,62 +95,17 @@ function sift(
   return { rejected, feasible };
 }
 
-function summaryOf(
-  table: HostTable,
-  request: PlacementRequest,
-  rejected: readonly Rejection[],
-  feasible: number,
-): DecisionSummary {
-  const byReason: Partial<Record<ReasonCode, number>> = {};
-  for (const { reasons } of rejected) {
-    for (const code of new Set(reasons.map((reason) => reason.code))) {
-      byReason[code] = (byReason[code] ?? 0) + 1;
-    }
-  }
-  return {
-    considered: table.size,
-    feasible,
-    byReason,
-    nearest: feasible > 0 ? null : nearest(rejected, request),
-  };
-}
-
-/**
- * Of the hosts that lack nothing but room, the one that lacks the smallest share of its limits;
- * the first registered among equals. Hosts that are closed or ruled out are no help to anybody.
- */
-function nearest(
-  rejected: readonly Rejection[],
-  request: PlacementRequest,
-): DecisionSummary['nearest'] {
-  let best: { host: HostRef; missing: Resources } | null = null;
-  let bestLack = Infinity;
-  for (const { host, reasons } of rejected) {
-    if (reasons.some((reason) => reason.code !== 'insufficient')) continue;
-    const lack = reasons.reduce(
-      (sum, reason) => sum + lackOf(reason) / Math.max(1, reason.limit ?? 0),
-      0,
-    );
-    if (lack >= bestLack) continue;
-    bestLack = lack;
-    best = {
-      host,
-      missing: Object.fromEntries(
-        Object.keys(request.resources).flatMap((name) => {
-          const reason = reasons.find(({ resource }) => resource === name);
-          return reason === undefined ? [] : [[name, lackOf(reason)]];
-        }),
-      ),
-    };
-  }
-  return best;
-}
-
-const lackOf = (reason: RejectReason): number => (reason.requested ?? 0) - (reason.available ?? 0);
-
 const refOf = (facts: HostFacts): HostRef => ({ id: facts.id, name: facts.name });
 
 const seqOf = (table: HostTable, host: HostRef): number => table.seq[table.rowOf(host.id)] ?? 0;
+
+/** The classes that a shape asks for. */
+const amountsOf = (shape: LargeShape): Resources =>
+  Object.fromEntries(
+    RANKED_CLASSES.map((name, index) => [name, shape[index] ?? 0] as const).filter(
+      ([, amount]) => amount > 0,
+    ),
+  );
 
 const shares = (
   facts: HostFacts,

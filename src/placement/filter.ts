@@ -8,7 +8,7 @@ import type { PlacementRequest, ReasonCode, RejectReason } from '../model/decisi
 import { isOverFull, type HostFacts, type HostMode } from '../model/host.js';
 import type { HostState } from '../model/host-liveness.js';
 import { shortfalls } from '../model/inventory.js';
-import { RANKED_CLASSES } from '../model/resources.js';
+import { RANKED_CLASSES, type Resources } from '../model/resources.js';
 import { isRanked, type ClassColumn } from './class-columns.js';
 import { demandReasons, meetsDemands, placedRules, type PlacedRule } from './group-rules.js';
 import { RANKED, type HostTable } from './host-table.js';
@@ -46,12 +46,18 @@ export interface PreparedRequest extends PlacementRequest {
   readonly groups: readonly PlacedRule[] | null;
 }
 
-export function prepare(table: HostTable, request: PlacementRequest): PreparedRequest {
-  const { resources, constraints, path } = request;
+/** Amounts of the ranked classes, in their order. */
+export function rankedAmounts(resources: Resources): Float64Array {
   const ranked = new Float64Array(RANKED);
   for (let index = 0; index < RANKED; index += 1) {
     ranked[index] = resources[RANKED_CLASSES[index] ?? ''] ?? 0;
   }
+  return ranked;
+}
+
+export function prepare(table: HostTable, request: PlacementRequest): PreparedRequest {
+  const { resources, constraints, path } = request;
+  const ranked = rankedAmounts(resources);
   let others: Other[] | null = null;
   for (const name in resources) {
     const amount = resources[name] ?? 0;
@@ -104,24 +110,33 @@ export const suits = (facts: HostFacts, constraints: Constraints): boolean =>
   constraintReasons(facts, constraints).length === 0;
 
 /** Every reason why the host in this row may not take the request; empty when it may. */
-export function rejectReasons(
+export const rejectReasons = (
+  table: HostTable,
+  row: number,
+  request: PreparedRequest,
+): readonly RejectReason[] => [
+  ...reasonsBesideRoom(table, row, request),
+  ...shortfalls(table.factsAt(row).limits, table.allocatedAt(row), request.resources).map(
+    (shortfall) => ({ code: 'insufficient' as const, ...shortfall }),
+  ),
+];
+
+/** Those of them that have nothing to do with room. */
+export function reasonsBesideRoom(
   table: HostTable,
   row: number,
   request: PreparedRequest,
 ): readonly RejectReason[] {
   const facts = table.factsAt(row);
-  const allocated = table.allocatedAt(row);
   const closed = [
     REASON_OF_STATE[facts.state],
     REASON_OF_MODE[facts.mode],
-    isOverFull(facts.limits, allocated) ? ('over_full' as const) : null,
+    isOverFull(facts.limits, table.allocatedAt(row)) ? ('over_full' as const) : null,
   ].filter((code) => code !== null);
-  const short = shortfalls(facts.limits, allocated, request.resources);
   return [
     ...closed.map((code) => ({ code })),
     ...constraintReasons(facts, request.constraints).map((code) => ({ code })),
     ...(request.groups === null ? [] : demandReasons(request.groups, facts.id)),
-    ...short.map((shortfall) => ({ code: 'insufficient' as const, ...shortfall })),
   ];
 }
 

@@ -24,6 +24,9 @@ export class FleetTotals {
   readonly mean = new Float64Array(CLASSES);
   readonly use = new Float64Array(CLASSES);
 
+  /** Grows when any of these becomes other than it was. */
+  revision = 0;
+
   readonly #high = new Float64Array(CLASSES);
   readonly #low = new Float64Array(CLASSES);
 
@@ -47,8 +50,10 @@ export class FleetTotals {
       // Added up in the order of size: fractions of an overcommit round the same way every time.
       const own = capacities.filter((amount, at) => at % CLASSES === index && amount > 0).sort();
       const sum = own.reduce((total, amount) => total + amount, 0);
+      const mean = own.length === 0 ? 0 : sum / own.length;
+      if (sum !== this.capacity[index] || mean !== this.mean[index]) this.revision += 1;
       this.capacity[index] = sum;
-      this.mean[index] = own.length === 0 ? 0 : sum / own.length;
+      this.mean[index] = mean;
       this.#showUse(index);
     }
   }
@@ -57,6 +62,9 @@ export class FleetTotals {
     const booked = (this.#high[index] ?? 0) * PART + (this.#low[index] ?? 0);
     const capacity = this.capacity[index] ?? 0;
     const share = capacity <= 0 ? 0 : Math.min(1, Math.max(0, booked / capacity));
-    this.use[index] = Math.round(share * USE_STEPS) / USE_STEPS;
+    const use = Math.round(share * USE_STEPS) / USE_STEPS;
+    if (use === this.use[index]) return;
+    this.use[index] = use;
+    this.revision += 1;
   }
 }

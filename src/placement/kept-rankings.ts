@@ -7,7 +7,7 @@ import { hasOtherRoom, type PreparedRequest } from './filter.js';
 import { demandKey, HostSets, isIn, type HostSet } from './host-sets.js';
 import { RANKED, type HostTable } from './host-table.js';
 import { judge, Scanner, type Best } from './scan.js';
-import type { Ranking, Strategy } from './strategy.js';
+import type { Ranking, Sight, Strategy } from './strategy.js';
 import { WinnerTree } from './winner-tree.js';
 
 export interface KeptLimits {
@@ -35,8 +35,8 @@ interface Shape {
   askedIn: number;
   /** When the table was last looked at for it; the tree is as of then. */
   mark: number;
-  /** The same, of the table's `largest`. */
-  largestRevision: number;
+  /** The same, of what the strategy sees of the fleet as a whole. */
+  fleetRevision: number;
   tree: WinnerTree | null;
 }
 
@@ -65,15 +65,40 @@ export class KeptRankings {
 
   /** The best of all rows but some, groups, `host` and `exclude` left aside. */
   best(request: PreparedRequest, ranking: Ranking, beside: ReadonlySet<number>): Best {
-    const demand = request.constrained ? demandKey(request.constraints) : '';
-    const among = demand === '' ? null : this.#sets.of(demand, request.constraints);
+    const { demand, among } = this.#demandOf(request);
     const tree = this.#treeFor(request, ranking, demand, among);
-    if (tree === null) return this.#scanner.scan(request, ranking, { among, beside });
-    const { scores } = tree;
-    const row = beside.size === 0 ? tree.best : tree.bestBeside(beside);
-    let feasible = tree.contenders;
-    for (const left of beside) if (!Number.isNaN(scores[left] ?? NaN)) feasible -= 1;
-    return { row, score: row < 0 ? 0 : (scores[row] ?? 0), feasible };
+    return tree === null
+      ? this.#scanner.scan(request, ranking, { among, beside })
+      : bestIn(tree, beside);
+  }
+
+  /** The best few in the same way, best first; all tell the same number of feasible rows. */
+  bestFew(
+    request: PreparedRequest,
+    ranking: Ranking,
+    beside: ReadonlySet<number>,
+    count: number,
+  ): readonly Best[] {
+    const { demand, among } = this.#demandOf(request);
+    const tree =
+      this.#treeFor(request, ranking, demand, among) ?? this.#treeOf(request, ranking, among);
+    const { feasible } = bestIn(tree, beside);
+    const few: Best[] = [];
+    const taken = new Set(beside);
+    while (few.length < Math.min(count, feasible)) {
+      const best = bestIn(tree, taken);
+      few.push({ ...best, feasible });
+      taken.add(best.row);
+    }
+    return few;
+  }
+
+  #demandOf({ constrained, constraints }: PreparedRequest): {
+    readonly demand: string;
+    readonly among: HostSet | null;
+  } {
+    const demand = constrained ? demandKey(constraints) : '';
+    return { demand, among: demand === '' ? null : this.#sets.of(demand, constraints) };
   }
 
   /** @returns null when a scan is as good: for a shape that is new, or comes seldom */
@@ -85,17 +110,18 @@ export class KeptRankings {
   ): WinnerTree | null {
     const table = this.#table;
     const { sees } = ranking.strategy;
-    if (sees === undefined || sees === 'anything' || sees === 'fleet') return null;
+    if (sees === undefined || sees === 'anything') return null;
     this.#questions += 1;
     const shape = this.#shapeOf(request, ranking, demand);
     const changes = table.changes.since(shape.mark);
-    const largestRevision = sees === 'largest' ? table.largestRevision : 0;
-    const isSame = shape.largestRevision === largestRevision;
+    const fleetRevision = revisionOf(table, sees);
+    const isSame = shape.fleetRevision === fleetRevision;
     const isSoon = changes <= MENDS_MIN + table.size / ROWS_PER_MEND;
     const before = shape.mark;
     shape.mark = table.changes.now;
-    shape.largestRevision = largestRevision;
-    if (!isSoon) {
+    shape.fleetRevision = fleetRevision;
+    // What hangs on sums may be other again soon: it is kept from the second look on.
+    if (!isSoon || (sees === 'fleet' && !isSame)) {
       this.#drop(shape);
       return null;
     }
@@ -135,13 +161,19 @@ export class KeptRankings {
     among: HostSet | null,
   ): WinnerTree | null {
     this.#drop(shape);
+    if (!this.#hasRoomFor(WinnerTree.bytesOf(this.#table.size))) return null;
+    const tree = this.#treeOf(request, ranking, among);
+    shape.tree = tree;
+    this.#bytes += tree.bytes;
+    return tree;
+  }
+
+  /** A tree of all rows as they are; it is not kept here. */
+  #treeOf(request: PreparedRequest, ranking: Ranking, among: HostSet | null): WinnerTree {
     const tree = new WinnerTree(this.#table, this.#table.size);
-    if (!this.#hasRoomFor(tree.bytes)) return null;
     tree.scores.fill(NaN, this.#table.size);
     const field = { among, beside: NOTHING };
     tree.build(this.#scanner.scan(request, ranking, field, tree.scores).feasible);
-    shape.tree = tree;
-    this.#bytes += tree.bytes;
     return tree;
   }
 
@@ -190,7 +222,7 @@ export class KeptRankings {
       more,
       askedIn: this.#questions,
       mark: -Infinity,
-      largestRevision: 0,
+      fleetRevision: 0,
       tree: null,
     };
     this.#shapes.set(number, [...(this.#shapes.get(number) ?? []), shape]);
@@ -216,6 +248,22 @@ export class KeptRankings {
 }
 
 const NOTHING: ReadonlySet<number> = new Set();
+
+/** Grows when something of the fleet as a whole has changed that a strategy sees. */
+function revisionOf(table: HostTable, sees: Sight): number {
+  if (sees === 'largest') return table.largestRevision;
+  // Neither ever shrinks: the sum is the same only if both are.
+  return sees === 'fleet' ? table.largestRevision + table.totals.revision : 0;
+}
+
+/** The best of all rows of a tree but some. */
+function bestIn(tree: WinnerTree, beside: ReadonlySet<number>): Best {
+  const { scores } = tree;
+  const row = beside.size === 0 ? tree.best : tree.bestBeside(beside);
+  let feasible = tree.contenders;
+  for (const left of beside) if (!Number.isNaN(scores[left] ?? NaN)) feasible -= 1;
+  return { row, score: row < 0 ? 0 : (scores[row] ?? 0), feasible };
+}
 
 /** Spreads shapes well enough; those that share a number are told apart by their amounts. */
 const numberOf = (ranked: Float64Array): number =>

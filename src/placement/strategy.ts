@@ -3,13 +3,14 @@ import { RANKED_CLASSES, type RankedClass } from '../model/resources.js';
 import type { Addends } from '../model/decision.js';
 import type { StrategyName } from '../model/strategies.js';
 import type { HostTable } from './host-table.js';
+import type { LargeShapes } from './large-shapes.js';
 
 /**
  * What a score may hang on besides request and weights. All but `anything` allow that a score is
  * worked out once for all hosts that are alike, or kept until something that it hangs on changes.
  * - `amounts`: capacities, limits and bookings of the host itself, in the ranked classes.
  * - `largest`: these, and the table's `largest`.
- * - `fleet`: these, and anything that is the same for all hosts at one instant.
+ * - `fleet`: these, and the table's `totals`.
  * - `host`: everything that the table knows of the host itself, and nothing of other hosts.
  * - `anything`: what is none of these.
  */
@@ -48,6 +49,17 @@ export interface Strategy {
 export interface Ranking {
   readonly strategy: Strategy;
   readonly weights: Float64Array;
+  /** Room is kept for these; none where absent. */
+  readonly large?: LargeShapes;
+  /** One of the best so many is taken at random; the best where absent. */
+  readonly top?: RandomTop;
+}
+
+export interface RandomTop {
+  /** At least 1, which is the plain choice. */
+  readonly count: number;
+  /** From 0 up to, not including, 1. */
+  readonly random: () => number;
 }
 
 /** Weights of the ranked classes in their order; 1 where none is given. */

@@ -18,7 +18,8 @@ export function tellChoice(
   const [winner, next] = candidates;
   if (winner === undefined) return null;
   const why = next === undefined ? whyAlone(table.size) : whyBefore(table, ranking, winner, next);
-  return `${winner.host.name} is chosen: ${why}.${concession(winner)}`;
+  const others = candidates.filter((one) => !isWorse(one, winner)).length;
+  return `${winner.host.name} is chosen: ${why}.${concession(winner)}${lot(ranking, others)}`;
 }
 
 const whyAlone = (considered: number): string =>
@@ -31,6 +32,9 @@ function whyBefore(table: HostTable, ranking: Ranking, winner: Candidate, next: 
   if (broken < more) {
     const rules = broken === 1 ? 'rule' : 'rules';
     return `it breaks ${broken.toString()} soft ${rules}, the next, ${next.host.name}, ${more.toString()}`;
+  }
+  if (isWorse(next, winner)) {
+    return `the next, ${next.host.name}, is kept for larger VMs (${shape(next.keptFor)})`;
   }
   if (winner.score === next.score) return tie(winner, next);
   const scores = `${shown(winner.score)}; next ${next.host.name}, ${shown(next.score)}`;
@@ -105,11 +109,32 @@ function tie(winner: Candidate, next: Candidate): string {
 const lengthOf = ({ remaining }: Candidate): number =>
   Math.hypot(...RANKED_CLASSES.map((name) => remaining[name]));
 
-/** The soft rules that even the winner breaks. */
-const concession = ({ violations }: Candidate): string =>
-  violations.length === 0
-    ? ''
-    : ` It breaks ${violations.map(({ name, policy }) => `${policy} ${name}`).join(' and ')}.`;
+/** Whether one comes after the other whatever the scores: for soft rules, or as one that is kept. */
+const isWorse = (one: Candidate, other: Candidate): boolean =>
+  one.violations.length > other.violations.length ||
+  (one.keptFor !== undefined && other.keptFor === undefined);
+
+/** The soft rules that even the winner breaks, and that it was not to be taken. */
+function concession({ violations, keptFor }: Candidate): string {
+  const rules = violations.map(({ name, policy }) => `${policy} ${name}`).join(' and ');
+  return [
+    violations.length === 0 ? '' : ` It breaks ${rules}.`,
+    keptFor === undefined
+      ? ''
+      : ` It is taken although it is kept for larger VMs (${shape(keptFor)}).`,
+  ].join('');
+}
+
+const shape = (amounts: Candidate['keptFor'] = {}): string =>
+  Object.entries(amounts)
+    .map(([name, amount]) => `${amount.toString()} ${name}`)
+    .join(', ');
+
+/** That it need not have been the first. @param alike candidates that no rule puts after it */
+function lot({ top }: Ranking, alike: number): string {
+  const count = Math.min(top?.count ?? 1, alike);
+  return count < 2 ? '' : ` One of the first ${count.toString()} is taken by lot.`;
+}
 
 const shown = (score: number): string => score.toFixed(SCORE_DIGITS);
 

@@ -26,11 +26,19 @@ export class WinnerTree {
 
   constructor(table: HostTable, rows: number) {
     this.#table = table;
-    const inUse = Math.max(1, Math.ceil(rows / BLOCK));
-    this.#blocks = 2 ** Math.ceil(Math.log2(inUse));
+    const { inUse, blocks } = sizesOf(rows);
+    this.#blocks = blocks;
     this.rows = inUse * BLOCK;
     this.#scores = new Float64Array(this.rows);
     this.#winners = new Int32Array(2 * this.#blocks).fill(NONE);
+  }
+
+  /** What a tree of so many rows takes in memory. */
+  static bytesOf(rows: number): number {
+    const { inUse, blocks } = sizesOf(rows);
+    return (
+      inUse * BLOCK * Float64Array.BYTES_PER_ELEMENT + 2 * blocks * Int32Array.BYTES_PER_ELEMENT
+    );
   }
 
   /** What it takes in memory. */
@@ -123,4 +131,10 @@ export class WinnerTree {
     if (mine !== mine || theirs > mine) return other;
     return theirs === mine && winsTie(this.#table, other, row) ? other : row;
   }
+}
+
+/** Blocks that rows fill, and leaves that the tree then has. */
+function sizesOf(rows: number): { readonly inUse: number; readonly blocks: number } {
+  const inUse = Math.max(1, Math.ceil(rows / BLOCK));
+  return { inUse, blocks: 2 ** Math.ceil(Math.log2(inUse)) };
 }

@@ -7,12 +7,13 @@ import type { FleetHost } from '../model/host.js';
 import type { Resources } from '../model/resources.js';
 import type { StrategyName } from '../model/strategies.js';
 import { choose } from '../placement/choose.js';
+import { rankedAmounts } from '../placement/filter.js';
 import type { HostTable } from '../placement/host-table.js';
 import type { Ranking } from '../placement/strategy.js';
 import { classesOf, groupsOf, tableOf, totalLimits, type SlicedWork } from './fleet.js';
 import { meanRequest, type LoadRequest } from './load.js';
 import { fragmentationOf, shareOf, tightestShare, utilisationOf } from './measures.js';
-import { rankable, rankingOn } from './strategies.js';
+import { rankingOn } from './strategies.js';
 
 /** How the fleet was at one moment; shares from 0 to 1. */
 export interface ReplaySample {
@@ -53,6 +54,8 @@ export interface ReplayInput {
   readonly hosts: readonly FleetHost[];
   readonly requests: readonly LoadRequest[];
   readonly strategy: StrategyName;
+  /** Places that are kept for each of the largest shapes; 0: none. */
+  readonly reserveLarge?: number;
 }
 
 /** Points of a chart. */
@@ -85,9 +88,10 @@ function eventsOf(requests: readonly LoadRequest[]): readonly LoadEvent[] {
 }
 
 /** Replays a load on a copy of the hosts; what is booked on them already stays. */
-export function* replay({ hosts, requests, strategy }: ReplayInput): SlicedWork<ReplayResult> {
+export function* replay(input: ReplayInput): SlicedWork<ReplayResult> {
+  const { hosts, requests, strategy, reserveLarge = 0 } = input;
   const events = eventsOf(requests);
-  const run = new Replay(rankable(hosts, strategy), requests, rankingOn(hosts, strategy));
+  const run = new Replay(hosts, requests, rankingOn(hosts, strategy, reserveLarge));
   const sampleEvery = Math.max(1, Math.ceil(events.length / SAMPLES));
   for (const [count, event] of events.entries()) {
     if (event.isArrival) run.arrive(event.index);
@@ -142,6 +146,7 @@ class Replay {
     const request = this.#request(index);
     add(this.#present, request.resources, 1);
     add(this.#offered, request.resources, 1);
+    this.#ranking.large?.note(rankedAmounts(request.resources));
     const decision = choose(this.#table, request, this.#ranking);
     if (decision.kind === 'nowhere') {
       this.#refuse(request, decision.summary);

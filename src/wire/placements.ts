@@ -55,6 +55,9 @@ export const placementSchema = z
         violations: z
           .array(groupRuleSchema)
           .meta({ description: 'Soft rules of groups that this host would break' }),
+        keptFor: resourcesSchema.optional().meta({
+          description: 'The large VM for which room is kept here; such hosts come last',
+        }),
         remaining: ratios,
         requested: ratios,
       }),

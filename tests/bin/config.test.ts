@@ -85,6 +85,8 @@ describe('who wins', () => {
 
   it.each([
     ['PLACEMENT_QUEUE_MAX', 'placement.queueMax', 7],
+    ['PLACEMENT_RESERVE_LARGE', 'placement.reserveLarge', 7],
+    ['PLACEMENT_RANDOM_TOP', 'placement.randomTop', 7],
     ['PLACEMENT_WEIGHT_CPU', 'placement.weights.cpu', 2.5],
     ['HEALTH_DEADLINE_MS', 'health.deadlineMs', 300],
     ['LEDGER_LOCK_LEASE_MS', 'ledger.lockLeaseMs', 900],

@@ -107,6 +107,22 @@ describe('berth place', () => {
     expect(stdout).toMatch(/^host-3 +anti_affinity \(web\)$/m);
   });
 
+  it('shows for what hosts are kept', async () => {
+    const { stdout } = await run(
+      'place',
+      always(
+        placementDocument({
+          candidates: [
+            candidate(1, 'host-2', 0.1),
+            { ...candidate(2, 'host-1', 0.9), keptFor: { cpu: 64, memory: 262_144 } },
+          ],
+        }),
+      ),
+    );
+    expect(stdout).toMatch(/KEPT FOR$/m);
+    expect(stdout).toMatch(/^2 +host-1 .*10% +cpu 64, memory 256GiB$/m);
+  });
+
   it('ends with 4 when nothing fits, and says what is missing', async () => {
     const nowhere = placementDocument({
       ...{ chosen: null, explanation: null },

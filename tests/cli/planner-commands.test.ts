@@ -95,6 +95,7 @@ describe('berth simulate', () => {
     [['--compare', 'cosine,coin'], 'It must be some of'],
     [['--classes', 'CPU'], 'It must be classes'],
     [['--fill', '0'], 'It must be a number above 0'],
+    [['--reserve-large', '0'], 'It must be at least 1.'],
     [['--overcommit', 'cpu'], 'It must be a class and a number'],
     [['--requests', '/nowhere.csv'], '/nowhere.csv cannot be read (ENOENT).'],
     [['--html', '/nowhere/r.html'], '/nowhere/r.html cannot be written (ENOENT).'],
@@ -102,6 +103,23 @@ describe('berth simulate', () => {
     const { code, stderr } = await berth(['simulate', ...load(), ...more]);
     expect(code).toBe(2);
     expect(stderr).toContain(message);
+  });
+
+  it('keeps room for large VMs when it is asked to', async () => {
+    const requests = file('large.csv');
+    const rows = ['0,1,16', '2,,1', '10,,16'].map((row) => `${row},1GiB,1GiB`);
+    writeFileSync(requests, `arrival_s,lifetime_s,cpu,memory,disk\n${rows.join('\n')}\n`);
+    const hosts = file('two.csv');
+    writeFileSync(hosts, 'name,cpu,memory,disk\nbig,16,64GiB,1TiB\nsmall,8,32GiB,1TiB\n');
+    const line = ['simulate', '--hosts', hosts, '--requests', requests, '--strategy', 'worst-fit'];
+    expect((await berth(line)).stdout).toContain('placed         2\n');
+    expect((await berth([...line, '--reserve-large', '1'])).stdout).toContain('placed         3\n');
+  });
+
+  it('tells what no fleet could be filled with', async () => {
+    const { code, stderr } = await berth(['simulate', ...load(), '--fill', '1000000']);
+    expect(code).toBe(2);
+    expect(stderr).toBe('error: more than 2000000 requests would be needed\n');
   });
 
   it('names file, line and field of what is wrong', async () => {

@@ -86,6 +86,22 @@ describe('a burst of equal requests', () => {
     expect(asked.times).toBeGreaterThan(1_000);
   });
 
+  it('costs two looks at the fleet for each step of its use, where sums over it count', () => {
+    const table = fleet(1_000);
+    for (let row = 0; row < table.size; row += 1) table.book(row, { cpu: row % 16, disk: row });
+    const { asked, ranking } = counted(STRATEGIES['balanced-fit']);
+    const before = table.totals.revision;
+    for (let at = 0; at < 300; at += 1) {
+      const decision = choose(table, asking(1), ranking);
+      if (decision.kind !== 'placed') throw new Error('there is room');
+      table.book(decision.row, asking(1).resources);
+    }
+    const steps = table.totals.revision - before;
+    expect(steps).toBeGreaterThan(0);
+    expect(steps).toBeLessThan(20);
+    expect(asked.times).toBeLessThanOrEqual((steps + 1) * 2 * 1_000 + 300);
+  });
+
   it('scores hosts that are alike once', () => {
     const { asked, ranking } = counted(cosine);
     choose(fleet(1_000), asking(1), ranking);

@@ -97,6 +97,34 @@ export interface NaiveReason {
   readonly limit?: number;
 }
 
+/** How many hosts each reason keeps away, and of those that lack room only the one that lacks least. */
+export function naiveSummary(hosts: readonly NaiveHost[], request: NaiveRequest) {
+  const judged = hosts.map((host) => ({ host, reasons: naiveReasons(hosts, host, request) }));
+  const byReason: Record<string, number> = {};
+  for (const { reasons } of judged) {
+    for (const code of new Set(reasons.map((one) => one.code))) {
+      byReason[code] = (byReason[code] ?? 0) + 1;
+    }
+  }
+  const feasible = judged.filter(({ reasons }) => reasons.length === 0).length;
+  const lackOf = ({ requested = 0, available = 0 }: NaiveReason) => requested - available;
+  const [nearest] = judged
+    .filter(({ reasons }) => feasible === 0 && reasons.every(({ code }) => code === 'insufficient'))
+    .map(({ host, reasons }) => ({
+      host: { id: host.id, name: host.id },
+      seq: host.seq,
+      lack: sum(reasons.map((one) => lackOf(one) / Math.max(1, one.limit ?? 0))),
+      missing: Object.fromEntries(reasons.map((one) => [one.resource ?? '', lackOf(one)] as const)),
+    }))
+    .sort((a, b) => a.lack - b.lack || a.seq - b.seq);
+  return {
+    considered: hosts.length,
+    feasible,
+    byReason,
+    nearest: nearest === undefined ? null : { host: nearest.host, missing: nearest.missing },
+  };
+}
+
 /** Soft rules that the host would break. */
 export function naiveViolations(
   hosts: readonly NaiveHost[],
@@ -121,7 +149,7 @@ function remaining(host: NaiveHost): number[] {
 
 function naiveCosine(host: NaiveHost, asked: Amounts, weights: readonly number[]): number {
   const rem = remaining(host);
-  if (rem.some((value) => value <= 0)) return -1;
+  if (rem.some((value, index) => value <= 0 && (weights[index] ?? 1) > 0)) return -1;
   const req = CLASSES.map((name) => {
     const capacity = naiveCapacity(host, name);
     return capacity <= 0 ? 0 : (asked[name] ?? 0) / capacity;
@@ -276,17 +304,20 @@ export function naiveChoice(
   request: NaiveRequest,
   ranking: NaiveRanking,
 ): string | null {
-  const length = (host: NaiveHost) => Math.sqrt(sum(remaining(host).map((value) => value * value)));
-  const violations = (host: NaiveHost) => naiveViolations(hosts, host, request.groups).length;
-  const score = (host: NaiveHost) => naiveScore(hosts, host, request.resources, ranking);
-  const ranked = hosts
+  const [best] = hosts
     .filter((host) => naiveReasons(hosts, host, request).length === 0)
+    .map((host) => ({
+      host,
+      violations: naiveViolations(hosts, host, request.groups).length,
+      score: naiveScore(hosts, host, request.resources, ranking),
+      length: Math.sqrt(sum(remaining(host).map((value) => value * value))),
+    }))
     .sort(
       (a, b) =>
-        violations(a) - violations(b) ||
-        score(b) - score(a) ||
-        length(b) - length(a) ||
-        a.seq - b.seq,
+        a.violations - b.violations ||
+        b.score - a.score ||
+        b.length - a.length ||
+        a.host.seq - b.host.seq,
     );
-  return ranked[0]?.id ?? null;
+  return best?.host.id ?? null;
 }

@@ -9,7 +9,13 @@ import { explain } from '../../src/placement/explain.js';
 import type { HostTable } from '../../src/placement/host-table.js';
 import { STRATEGIES } from '../../src/placement/strategies.js';
 import type { Ranking } from '../../src/placement/strategy.js';
-import { naiveChoice, naiveReasons, type NaiveHost, type NaiveReason } from './naive.js';
+import {
+  naiveChoice,
+  naiveReasons,
+  naiveSummary,
+  type NaiveHost,
+  type NaiveReason,
+} from './naive.js';
 import { asked, extremes, rankingOf, scenario, shuffled, tableOf } from './scenarios.js';
 
 type Request = ReturnType<typeof asked>;
@@ -37,6 +43,7 @@ export const explanationsAreTrue = (explainBy: Explain = explained) =>
     const decision = choose(table, asked(request), rankingOf(ranking));
     const chosen = decision.kind === 'placed' ? table.factsAt(decision.row).id : null;
     assert.equal(told.chosen, chosen);
+    assert.deepEqual(told.summary, naiveSummary(hosts, request));
     assert.equal(told.summary.feasible, candidates.size);
     assert.equal(chosen === null, candidates.size === 0);
     if (decision.kind === 'nowhere') assert.deepEqual(decision.summary, told.summary);

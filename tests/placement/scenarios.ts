@@ -18,6 +18,16 @@ const rule = fc.record({
   name: fc.constantFrom('g', 'h'),
   policy: fc.constantFrom(...GROUP_POLICIES),
 });
+/** 0: the host before is its twin, so that scores tie. */
+const twin = fc.integer({ min: 0, max: 4 });
+
+/** The amounts of a host, or those of the one before it. */
+const withTwins = <Host extends { readonly twin: number }>(hosts: readonly Host[]) =>
+  hosts.reduce<Host[]>((made, host) => {
+    const before = made.at(-1);
+    return [...made, host.twin === 0 && before !== undefined ? before : host];
+  }, []);
+
 export const naiveHost = fc.record({
   closed: fc.integer({ min: 0, max: 9 }),
   zone: fc.constantFrom('a', 'b'),
@@ -27,6 +37,7 @@ export const naiveHost = fc.record({
   allocated: perClass(fc.integer({ min: 0, max: 12 })),
   members: fc.oneof(fc.constant([]), fc.array(rule, { maxLength: 2 })),
 });
+const maybeTwin = fc.tuple(naiveHost, twin).map(([host, drawn]) => ({ ...host, twin: drawn }));
 
 const ranking = (weight: fc.Arbitrary<number>) =>
   fc.record({
@@ -34,8 +45,8 @@ const ranking = (weight: fc.Arbitrary<number>) =>
     weights: fc.tuple(weight, weight, weight),
   });
 
-const fleet = fc.array(naiveHost, { maxLength: 12 }).map((hosts) =>
-  hosts.map(({ closed, ...host }, index): NaiveHost => ({
+const fleet = fc.array(maybeTwin, { maxLength: 12 }).map((hosts) =>
+  withTwins(hosts).map(({ closed, ...host }, index): NaiveHost => ({
     ...host,
     open: closed > 0,
     id: `h${index.toString()}`,
@@ -89,11 +100,12 @@ export const extremes = fc.record({
         total: perClass(amount),
         overcommit: perClass(factor),
         allocated: perClass(amount),
+        twin,
       }),
       { minLength: 1, maxLength: 6 },
     )
     .map((hosts) =>
-      hosts.map((host, index): NaiveHost => ({
+      withTwins(hosts).map((host, index): NaiveHost => ({
         ...host,
         reservePct: {},
         members: [],
