@@ -14,7 +14,7 @@ import { STRATEGIES } from '../src/placement/strategies.js';
 import { weightsOf } from '../src/placement/strategy.js';
 import { systemClock } from '../src/std/clock.js';
 import { prngOf } from '../src/std/prng.js';
-import { hostWith, inGroup } from '../tests/ledger/builders.js';
+import { hostWith, inGroup, rebuilt } from '../tests/ledger/builders.js';
 import { silentLog } from '../tests/support/log.js';
 
 const [url = '', hosts = '', vms = '', part = ''] = process.argv.slice(2);
@@ -87,7 +87,7 @@ const ledger = await createLedger({
 });
 note('connected');
 if (part === 'rebuild') {
-  await ledger.replace(1, 0, snapshot());
+  await rebuilt(ledger, 1, 0, snapshot());
   note('the ledger rebuilt by this process');
 }
 const view = await ledger.view();
