@@ -75,8 +75,8 @@ export class LedgerLoop {
     if (this.#disagreement !== null && this.#disagreement.epoch < epoch) this.#disagreement = null;
     const since = this.#ports.clock.monotonic() - this.#rebuiltAt;
     if (this.#disagreement === null || since < DISAGREEMENT_EVERY_MS) return null;
-    // The catalogue refuses what is wrong: the rest may go on.
-    return { reason: this.#disagreement.reason, isBelieved: true };
+    // It would go on to promise what the catalogue refuses, and callers would hear that there is no room.
+    return { reason: this.#disagreement.reason, isBelieved: false };
   }
 }
 
