@@ -169,7 +169,7 @@ export class HealthLoop {
         return one;
       },
     );
-    let isStale = true;
+    let isStale: boolean;
     try {
       isStale = (await this.#judge(asked)) === 'stale';
     } finally {

@@ -68,15 +68,15 @@ export function describeChanges(subject: Subject): void {
       await vmsComeAndGo(one, 8);
       const known: Known = new Map();
       let mark = await subject().mark();
-      let isOver = false;
-      const traffic = Promise.all([vmsComeAndGo(other, 10), roomsComeAndGo(one, 10)]).finally(
+      const traffic = { isOver: false };
+      const comings = Promise.all([vmsComeAndGo(other, 10), roomsComeAndGo(one, 10)]).finally(
         () => {
-          isOver = true;
+          traffic.isOver = true;
         },
       );
       await readPages(known);
-      while (!isOver) mark = await catchUp(known, mark);
-      await traffic;
+      while (!traffic.isOver) mark = await catchUp(known, mark);
+      await comings;
       await catchUp(known, mark);
       const { allocations } = await subject().snapshot();
       expect(inOrder(known.values())).toEqual(inOrder(allocations));
