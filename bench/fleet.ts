@@ -163,9 +163,10 @@ export class BenchFleet {
     const booked = await this.bookedPerHost();
     const client = this.redis.client();
     const hosts = await this.rows<{ id: string }>('select id from hosts');
+    const incarnation = await client.hget('berth:{main}:meta', 'incarnation');
     let drifted = 0;
     for (const { id } of hosts) {
-      const hash = await client.hgetall(`berth:{main}:host:${id}`);
+      const hash = await client.hgetall(`berth:{main}:${incarnation ?? ''}:host:${id}`);
       const sums = booked.get(id) ?? {};
       const names = ['cpu', 'memory', 'disk'];
       const same = names.every((name) => Number(hash[`used:${name}`] ?? 0) === (sums[name] ?? 0));

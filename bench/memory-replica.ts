@@ -5,8 +5,8 @@
 import { readFileSync } from 'node:fs';
 import { createLedger } from '../src/ledger/ledger.js';
 import { NO_CONSTRAINTS } from '../src/model/constraints.js';
-import type { Host } from '../src/model/host.js';
-import type { CatalogueSnapshot } from '../src/model/ports.js';
+import { factsOf, type Host } from '../src/model/host.js';
+import type { LedgerPart } from '../src/model/ports.js';
 import type { Allocation } from '../src/model/vm.js';
 import { choose } from '../src/placement/choose.js';
 import type { HostTable } from '../src/placement/host-table.js';
@@ -29,29 +29,48 @@ export interface Step {
 /** More shapes than are kept, so that what is kept is as much as may be. */
 const SHAPES = 600;
 
-/** Hosts with a few labels, VMs of small sizes, one in ten in a group. */
-function snapshot(): CatalogueSnapshot {
+/** Hosts or VMs of one part, as a rebuild reads them from the catalogue. */
+const PART = 500;
+
+/** Hosts with a few labels, VMs of small sizes, one in ten in a group; part by part. */
+function* parts(): Generator<LedgerPart> {
   const prng = prngOf('memory');
+  const nothing: LedgerPart = { hosts: [], gone: [], allocations: [] };
   const hostCount = Number(hosts);
-  return {
-    hosts: Array.from({ length: hostCount }, (_, at): Host => {
-      const limits = { cpu: 128, memory: 524_288, disk: 8_388_608, gpu: 8 };
-      const labels = { rack: `r${at % 400}`, model: `m${at % 7}`, owner: `team-${at % 30}` };
-      return hostWith(`host-${at}`, limits, { seq: at, zone: `zone-${at % 3}`, labels });
-    }),
-    allocations: Array.from({ length: Number(vms) }, (_, at): Allocation => {
-      const cpu = prng.pick([1, 2, 4, 8]);
-      return {
-        bookingId: `booking-${at}`,
-        vmId: `vm-${at}`,
-        hostId: `host-${prng.between(0, hostCount - 1)}`,
-        assignment: at + 1,
-        path: `tenant-${at % 50}:project-${at % 200}`,
-        resources: { cpu, memory: cpu * 4_096, disk: 20_480 },
-        groups: at % 10 === 0 ? [inGroup('soft-anti-affinity', `g${at % 1_000}`)] : [],
-      };
-    }),
-  };
+  for (let from = 0; from < hostCount; from += PART) {
+    const some = Array.from({ length: Math.min(PART, hostCount - from) }, (_, at) => from + at);
+    yield { ...nothing, hosts: some.map((at) => factsOf(hostNumber(at))) };
+  }
+  for (let from = 0; from < Number(vms); from += PART) {
+    const some = Array.from({ length: Math.min(PART, Number(vms) - from) }, (_, at) => from + at);
+    yield {
+      ...nothing,
+      allocations: some.map((at): Allocation => {
+        const cpu = prng.pick([1, 2, 4, 8]);
+        return {
+          bookingId: `booking-${at}`,
+          vmId: `vm-${at}`,
+          hostId: `host-${prng.between(0, hostCount - 1)}`,
+          assignment: at + 1,
+          path: `tenant-${at % 50}:project-${at % 200}`,
+          resources: { cpu, memory: cpu * 4_096, disk: 20_480 },
+          groups: at % 10 === 0 ? [inGroup('soft-anti-affinity', `g${at % 1_000}`)] : [],
+        };
+      }),
+    };
+  }
+}
+
+function hostNumber(at: number): Host {
+  const limits = { cpu: 128, memory: 524_288, disk: 8_388_608, gpu: 8 };
+  const labels = { rack: `r${at % 400}`, model: `m${at % 7}`, owner: `team-${at % 30}` };
+  return hostWith(`host-${at}`, limits, { seq: at, zone: `zone-${at % 3}`, labels });
+}
+
+async function rebuild(): Promise<void> {
+  let number = 0;
+  for (const part of parts()) await ledger.stage('made', (number += 1), part);
+  await ledger.swap('made', { epoch: 1, highWater: 0, parts: number });
 }
 
 /** Asks for each shape twice, so that its ranking is kept, and books nothing. */
@@ -87,7 +106,7 @@ const ledger = await createLedger({
 });
 note('connected');
 if (part === 'rebuild') {
-  await ledger.replace(1, 0, snapshot());
+  await rebuild();
   note('the ledger rebuilt by this process');
 }
 const view = await ledger.view();

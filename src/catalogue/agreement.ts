@@ -2,6 +2,7 @@
 import { sql } from 'kysely';
 import type { Agreement, Catalogue, LedgerBooking } from '../model/ports.js';
 import type { Allocation } from '../model/vm.js';
+import { ALLOCATION_COLUMNS, allocationOf, type AllocationRow } from './changes.js';
 import type { Database } from './connection.js';
 import { answered } from './failures.js';
 import { selectHosts } from './hosts.js';
@@ -16,16 +17,6 @@ type AgreementPart = Pick<
   | 'pendingReleases'
   | 'settleReleases'
 >;
-
-interface AllocationRow {
-  readonly booking_id: string;
-  readonly vm_id: string;
-  readonly host_id: string;
-  readonly assignment: number;
-  readonly path: string;
-  readonly resources: Allocation['resources'];
-  readonly groups: Allocation['groups'];
-}
 
 const first = <Row>(rows: readonly Row[]): Row => {
   const [row] = rows;
@@ -42,18 +33,8 @@ export async function agreementIn(db: Database): Promise<Agreement> {
 /** Those of VMs and of reservations. */
 export async function allocationsIn(db: Database): Promise<readonly Allocation[]> {
   const { rows } = await sql<AllocationRow>`
-    select booking_id, coalesce(vm_id, reservation_id) as vm_id, host_id, assignment, path,
-           resources, groups
-    from allocations`.execute(db);
-  return rows.map((row) => ({
-    bookingId: row.booking_id,
-    vmId: row.vm_id,
-    hostId: row.host_id,
-    assignment: row.assignment,
-    path: row.path,
-    resources: row.resources,
-    groups: row.groups,
-  }));
+    select ${ALLOCATION_COLUMNS} from allocations`.execute(db);
+  return rows.map(allocationOf);
 }
 
 export const agreementOf = (db: Database): AgreementPart => ({

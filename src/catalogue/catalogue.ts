@@ -5,6 +5,7 @@ import type { Catalogue, Log } from '../model/ports.js';
 import type { VerifyStore } from '../model/stores/verify.js';
 import { agreementOf } from './agreement.js';
 import { auditOf } from './audit.js';
+import { changesOf } from './changes.js';
 import { connect, type Database, type DatabaseAddress } from './connection.js';
 import { eventsOf } from './events.js';
 import { answered } from './failures.js';
@@ -80,6 +81,7 @@ export async function openCatalogue(
       }),
     close,
     ...agreementOf(db),
+    ...changesOf(db),
     ...vmsOf(db),
     ...recordOf(lanes.bookings),
     ...reservationsOf(db),

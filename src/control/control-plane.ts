@@ -21,6 +21,7 @@ import { LifecycleLoop } from './lifecycle-loop.js';
 import { orphanVerbs } from './orphan-verbs.js';
 import { plannerVerbs } from './planner-verbs.js';
 import type { Ports } from './ports.js';
+import { rebuildChores } from './rebuild-upkeep.js';
 import { compare, rebuild } from './rebuild.js';
 import { endReservation, expiryChore, reserve } from './reservations.js';
 import { Scheduler } from './scheduler.js';
@@ -90,6 +91,7 @@ export function createControlPlane(
     }),
     ...eventChores(ports, settings.keep),
     idempotencyChore(ports),
+    ...rebuildChores(ports),
   ]);
 
   /** What is booked has work for the lifecycle; what cannot be, may be for the ledger's sake. */
@@ -160,7 +162,11 @@ export function createControlPlane(
     }),
     async rebuild({ dryRun }, { actor, log }) {
       if (dryRun) return compare(ports);
-      const report = await rebuild(ports, () => Promise.resolve('operator'), log);
+      const report = await rebuild(
+        ports,
+        () => Promise.resolve({ reason: 'operator', isBelieved: true }),
+        log,
+      );
       invariant(report !== null, 'an operator always has a reason');
       const subject = { kind: 'ledger', id: 'ledger' };
       await ports.catalogue.note(actor, 'ledger.rebuild', subject);

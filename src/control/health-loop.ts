@@ -10,6 +10,7 @@ import { afterPoll, type Liveness } from '../model/host-liveness.js';
 import type { AgentContact, HostPoll } from '../model/ports.js';
 import type { LookVerdict } from '../model/stores/fleet-watch.js';
 import { askAll } from './ask-hosts.js';
+import { Batches } from './batches.js';
 import type { Ports, Scheduled } from './ports.js';
 import { reconcile } from './reconcile.js';
 import type { HealthSettings } from './settings.js';
@@ -17,6 +18,9 @@ import { tellFenced } from './unfence.js';
 
 const LEASE = 'health';
 const HOSTS_PAGE = 100;
+
+/** Hosts that are saved at once. */
+const BATCH = 200;
 
 /** Of a period. */
 const LEASE_SHARE = 0.9;
@@ -142,19 +146,44 @@ export class HealthLoop {
     }
   }
 
-  /** A look at all hosts is judged as a whole before anything of it is saved. */
+  /**
+   * A look at all hosts is judged as a whole before anything of it counts. What the verdict has no
+   * say in is saved as it comes: hosts that hang make nobody's answer late.
+   */
   async #look(targets: readonly Target[]): Promise<void> {
-    const { catalogue, clock, log } = this.#ports;
-    const { breaker, flapping, concurrencyMax: slots } = this.#settings;
+    const { clock } = this.#ports;
+    const { breaker, concurrencyMax: slots } = this.#settings;
+    const reports = new Batches<Polled>(BATCH, (polled) => this.#takeOverVms(polled));
+    const answers = new Batches<Asked>(BATCH, async (some) => {
+      const { polled, pushed } = await this.#saveStates(some, false);
+      reports.add(...polled);
+      if (pushed.status === 'rejected') throw pushed.reason;
+    });
     const asked = await askAll(
       clock,
       targets,
       { slots, withinMs: breaker.lookMsMax / 2 },
-      (target) => this.#ask(target),
+      async (target) => {
+        const one = await this.#ask(target);
+        if (isAsBefore(one)) answers.add(one);
+        return one;
+      },
     );
-    const askedAt = new Date(Math.min(...targets.map((target) => target.askedAt.getTime())));
+    let isStale: boolean;
+    try {
+      isStale = (await this.#judge(asked)) === 'stale';
+    } finally {
+      await answers.end();
+      await reports.end();
+    }
+    if (!isStale) await this.#cordonFlapping();
+  }
+
+  async #judge(asked: readonly Asked[]): Promise<LookVerdict['kind']> {
+    const { catalogue } = this.#ports;
+    const askedAt = new Date(Math.min(...asked.map(({ target }) => target.askedAt.getTime())));
     const missed = asked.flatMap(({ target, status }) => (status === null ? [target.hostId] : []));
-    const verdict = await catalogue.judgeLook({ askedAt, missed }, breaker);
+    const verdict = await catalogue.judgeLook({ askedAt, missed }, this.#settings.breaker);
     this.#tellOf(verdict);
     const counted = asked.filter(
       ({ target }) => target.state === 'up' || target.state === 'suspect',
@@ -162,10 +191,16 @@ export class HealthLoop {
     const unheard = counted.filter(({ status }) => status === null).length;
     const isDeaf = unheard > 0 && unheard === counted.length;
     this.#deafness = isDeaf || verdict.watch.isOpen ? missed.length / asked.length : 0;
-    if (verdict.kind === 'stale') return;
-    const heard = verdict.kind === 'late' ? asked.filter(({ status }) => status !== null) : asked;
+    if (verdict.kind === 'stale') return verdict.kind;
+    const rest = asked.filter((one) => !isAsBefore(one));
+    const heard = verdict.kind === 'late' ? rest.filter(({ status }) => status !== null) : rest;
     await this.#save(heard, verdict.held);
-    const { cordoned, heldBack } = await catalogue.cordonFlapping(flapping);
+    return verdict.kind;
+  }
+
+  async #cordonFlapping(): Promise<void> {
+    const { catalogue, log } = this.#ports;
+    const { cordoned, heldBack } = await catalogue.cordonFlapping(this.#settings.flapping);
     for (const { id, modeReason } of cordoned)
       log.warn('host cordoned', { hostId: id, modeReason });
     if (heldBack > 0) log.warn('hosts flap and are not cordoned: too many are', { heldBack });
@@ -175,7 +210,8 @@ export class HealthLoop {
   #tellOf({ kind, change, watch }: LookVerdict): void {
     const { log, telemetry } = this.#ports;
     telemetry.count('berth_looks_total', { outcome: kind });
-    if (kind === 'stale') log.warn('a look at the hosts was overtaken; nothing of it is saved');
+    if (kind === 'stale')
+      log.warn('a look at the hosts was overtaken; who missed it is asked again');
     if (kind === 'late') log.warn('a look at the hosts was held up; who missed it is asked again');
     if (change === null) return;
     telemetry.count('berth_breaker_changes_total', { to: change === 'opened' ? 'open' : 'closed' });
@@ -195,6 +231,16 @@ export class HealthLoop {
 
   async #save(asked: readonly Asked[], held: boolean): Promise<void> {
     if (asked.length === 0) return;
+    const { polled, pushed } = await this.#saveStates(asked, held);
+    // Also if placement could not be told.
+    await this.#takeOverVms(polled);
+    for (const { target, status } of asked) {
+      if (status !== null && target.isFenced) this.#tellFenced(target);
+    }
+    if (pushed.status === 'rejected') throw pushed.reason;
+  }
+
+  async #saveStates(asked: readonly Asked[], held: boolean) {
     const { catalogue, log } = this.#ports;
     const polled = asked.map((one) => polledOf(one, held));
     const changed = await catalogue.saveHostPolls(polled.map(({ poll }) => poll));
@@ -204,13 +250,9 @@ export class HealthLoop {
       if (state !== from) log.info('host state', { hostId, from, to: state });
     }
     // Placement at once, so that who sees a host up can place on it; if Redis is away, it hears of
-    // it at the next run, and what the hosts said of their VMs is taken over all the same.
-    const pushed = await Promise.allSettled([this.#pushHosts(changed)]);
-    await this.#takeOverVms(polled);
-    for (const { target, status } of asked) {
-      if (status !== null && target.isFenced) this.#tellFenced(target);
-    }
-    for (const result of pushed) if (result.status === 'rejected') throw result.reason;
+    // it at the next run.
+    const [pushed] = await Promise.allSettled([this.#pushHosts(changed)]);
+    return { polled, pushed };
   }
 
   /** Beside the polls: its agent may take its time. When it is told, its next answer makes it up. */
@@ -291,6 +333,13 @@ export class HealthLoop {
     if (hosts.length > 0) await this.#ports.ledger.pushHosts(hosts.map(factsOf));
   }
 }
+
+/**
+ * It was up and is: nobody's verdict changes that, and it changes no verdict. A host that comes back or
+ * joins waits for the verdict: it would count in the census, and among the changes of one that flaps.
+ */
+const isAsBefore = ({ target, status }: Asked): boolean =>
+  status !== null && target.state === 'up' && !target.isFenced;
 
 function polledOf({ target, status }: Asked, held: boolean): Polled {
   const { hostId, address, askedAt } = target;

@@ -7,7 +7,7 @@ import { hasCode } from '../model/errors.js';
 import type { Readiness } from './control.js';
 import { Loop } from './loop.js';
 import type { Ports } from './ports.js';
-import { rebuild } from './rebuild.js';
+import { rebuild, type RebuildCause } from './rebuild.js';
 
 const TICK_MS = 500;
 
@@ -56,9 +56,9 @@ export class LedgerLoop {
 
   /** Rebuilds if need be. @returns whether it did */
   async runOnce(): Promise<boolean> {
-    if ((await this.#reasonToRebuild()) === null) return false;
+    if ((await this.#cause()) === null) return false;
     try {
-      const report = await rebuild(this.#ports, () => this.#reasonToRebuild(), this.#ports.log);
+      const report = await rebuild(this.#ports, () => this.#cause(), this.#ports.log);
       if (report === null) return false;
       this.#rebuiltAt = this.#ports.clock.monotonic();
       return true;
@@ -68,13 +68,15 @@ export class LedgerLoop {
     }
   }
 
-  async #reasonToRebuild(): Promise<string | null> {
+  async #cause(): Promise<RebuildCause | null> {
     const { fault, epoch } = await faultOf(this.#ports);
-    if (fault !== null) return fault;
+    if (fault !== null) return { reason: fault, isBelieved: false };
     // A ledger that was made since then is another one.
     if (this.#disagreement !== null && this.#disagreement.epoch < epoch) this.#disagreement = null;
     const since = this.#ports.clock.monotonic() - this.#rebuiltAt;
-    return since >= DISAGREEMENT_EVERY_MS ? (this.#disagreement?.reason ?? null) : null;
+    if (this.#disagreement === null || since < DISAGREEMENT_EVERY_MS) return null;
+    // It would go on to promise what the catalogue refuses, and callers would hear that there is no room.
+    return { reason: this.#disagreement.reason, isBelieved: false };
   }
 }
 

@@ -1,21 +1,28 @@
 /**
  * Rebuild: the ledger made anew from the catalogue, beside live traffic.
  *
- *   1. The catalogue begins a new epoch: bookings made under the old one can no longer be recorded,
- *      and no ledger is believed.
- *   2. One snapshot of hosts and allocations is read.
- *   3. The ledger is built beside the old one and swapped in by one script.
- *   4. What was released or changed between 2 and 3 is told to the new ledger. Whoever does it
- *      later tells the new ledger himself; doing it twice changes nothing.
+ *   1. A new ledger is staged beside the present one: all that the catalogue has, and then what has
+ *      changed meanwhile. Creates go on.
+ *   2. The catalogue begins a new epoch: bookings made under the old one can no longer be recorded,
+ *      and no ledger is believed. From here on creates wait.
+ *   3. What was recorded since the last look at 1 is staged, and the new ledger is swapped in by one
+ *      script, which takes the same time for any number of VMs. From here on creates go on.
+ *   4. What was released or changed between 3's look and the swap is told to the new ledger. Whoever
+ *      does it later tells the new ledger himself; doing it twice changes nothing.
  *   5. The catalogue agrees on the new ledger's incarnation. Whoever dies before that leaves a
  *      ledger that is not believed, and the next one begins again.
+ *
+ * The old ledger is cleared away later (rebuild-upkeep.ts).
+ *
+ * Where the present ledger is not to be believed, 2 comes first: it must grant nothing more.
  */
 import { DomainError } from '../model/errors.js';
-import { factsOf, type Host } from '../model/host.js';
-import type { CatalogueSnapshot, LedgerBooking, Log } from '../model/ports.js';
+import type { Host } from '../model/host.js';
+import type { Log } from '../model/ports.js';
 import { subtractResources, withoutZeros, type Resources } from '../model/resources.js';
 import type { RebuildReport } from './control.js';
 import type { Ports } from './ports.js';
+import { Staging } from './staging.js';
 
 const LEASE = 'rebuild';
 /**
@@ -28,19 +35,26 @@ const LEASE_WAIT_MS = 6_000;
 /** On average, at random, so that replicas that wait do not ask in step. */
 const LEASE_PAUSE_MS = 100;
 
-/** Bookings that one question to the catalogue may name. */
-const CHUNK = 5_000;
+/** Hosts of one page of a report. */
+const PAGE = 500;
+
+export interface RebuildCause {
+  /** For log and metrics. */
+  readonly reason: string;
+  /** Whether the ledger in place may go on granting until the new one is there. */
+  readonly isBelieved: boolean;
+}
 
 /**
- * @param reasonFor asked once it is this replica's turn: another may have done it meanwhile. Its
- *   answer is for log and metrics; null means that nothing is to be done any more
+ * @param causeOf asked once it is this replica's turn: another may have done it meanwhile; null means
+ *   that nothing is to be done any more
  * @returns null when nothing was to be done
  * @throws DomainError `ledger_rebuilding` when another replica is at it, `ledger_unavailable`,
  *   `catalogue_unavailable`
  */
 export async function rebuild(
   ports: Ports,
-  reasonFor: () => Promise<string | null>,
+  causeOf: () => Promise<RebuildCause | null>,
   log: Log,
 ): Promise<RebuildReport | null> {
   const holder = ports.newId();
@@ -48,8 +62,8 @@ export async function rebuild(
   const done = new AbortController();
   const renewal = renewLease(ports, holder, done.signal);
   try {
-    const reason = await reasonFor();
-    return reason === null ? null : await rebuildNow(ports, reason, log);
+    const cause = await causeOf();
+    return cause === null ? null : await rebuildNow(ports, cause, log);
   } finally {
     done.abort();
     await renewal;
@@ -59,27 +73,31 @@ export async function rebuild(
   }
 }
 
-async function rebuildNow(ports: Ports, reason: string, log: Log): Promise<RebuildReport> {
+async function rebuildNow(
+  ports: Ports,
+  { reason, isBelieved }: RebuildCause,
+  log: Log,
+): Promise<RebuildReport> {
   const { clock, telemetry } = ports;
   const started = clock.monotonic();
   try {
     log.info('rebuild begins', { reason });
-    const before = await ports.ledger.totals();
-    const snapshot = await replaceLedger(ports);
-    const after = await ports.ledger.totals();
+    const before = new Map((await drifts(ports)).map(({ id, drift }) => [id, drift]));
+    const { vms, blockedMs } = await replaceLedger(ports, isBelieved);
+    const after = await drifts(ports);
     const report = {
       dryRun: false,
       durationMs: Math.round(clock.monotonic() - started),
-      vms: vmsIn(snapshot),
-      hosts: snapshot.hosts.map((host) => ({
-        id: host.id,
-        name: host.name,
-        drift: driftOf(host, before),
-        driftAfter: driftOf(host, after),
+      vms,
+      hosts: after.map(({ id, name, drift }) => ({
+        id,
+        name,
+        drift: before.get(id) ?? {},
+        driftAfter: drift,
       })),
     };
     telemetry.count('berth_rebuilds_total', { reason, outcome: 'done' });
-    log.info('rebuild done', { reason, vms: report.vms, durationMs: report.durationMs });
+    log.info('rebuild done', { reason, vms, durationMs: report.durationMs, blockedMs });
     return report;
   } catch (error) {
     telemetry.count('berth_rebuilds_total', { reason, outcome: 'failed' });
@@ -90,65 +108,67 @@ async function rebuildNow(ports: Ports, reason: string, log: Log): Promise<Rebui
 /** How ledger and catalogue differ, host by host. What is in flight shows as drift for a moment. */
 export async function compare(ports: Ports): Promise<RebuildReport> {
   const started = ports.clock.monotonic();
-  const totals = await ports.ledger.totals();
-  const snapshot = await ports.catalogue.snapshot();
+  const found = await drifts(ports);
   return {
     dryRun: true,
     durationMs: Math.round(ports.clock.monotonic() - started),
-    vms: vmsIn(snapshot),
-    hosts: snapshot.hosts.map((host) => ({
-      id: host.id,
-      name: host.name,
-      drift: driftOf(host, totals),
-      driftAfter: null,
-    })),
+    vms: found.reduce((sum, { vms }) => sum + vms, 0),
+    hosts: found.map(({ id, name, drift }) => ({ id, name, drift, driftAfter: null })),
   };
 }
 
-/** @returns the state from which the new ledger was made */
-async function replaceLedger(ports: Ports): Promise<CatalogueSnapshot> {
-  const { catalogue, ledger } = ports;
-  // A catalogue that was restored from a backup is behind the ledger; its epochs go on after both.
-  const epoch = await catalogue.nextEpoch((await ledger.state()).epoch);
-  const { highWater } = await catalogue.epoch();
-  const snapshot = await catalogue.snapshot();
-  const incarnation = await ledger.replace(epoch, highWater, snapshot);
-  if (incarnation === null) throw overtaken();
-  await tellWhatChanged(ports, snapshot);
-  if (!(await catalogue.agree(epoch, incarnation))) throw overtaken();
-  return snapshot;
+type HostDrift = Pick<Host, 'id' | 'name' | 'vms'> & { readonly drift: Resources };
+
+async function drifts({ catalogue, ledger }: Ports): Promise<readonly HostDrift[]> {
+  const totals = await ledger.totals();
+  const found: HostDrift[] = [];
+  let cursor: string | null = null;
+  do {
+    const page: Awaited<ReturnType<typeof catalogue.hosts>> = await catalogue.hosts({
+      limit: PAGE,
+      cursor,
+    });
+    for (const { id, name, vms, allocated } of page.items) {
+      found.push({
+        id,
+        name,
+        vms,
+        drift: withoutZeros(subtractResources(totals.get(id) ?? {}, allocated)),
+      });
+    }
+    cursor = page.nextCursor;
+  } while (cursor !== null);
+  return found;
 }
+
+async function replaceLedger(
+  ports: Ports,
+  isBelieved: boolean,
+): Promise<{ readonly vms: number; readonly blockedMs: number }> {
+  const { catalogue, clock } = ports;
+  const inAdvance = isBelieved ? null : await beginEpoch(ports);
+  let blockedAt = clock.monotonic();
+  const staging = await Staging.begin(ports);
+  if (inAdvance === null) blockedAt = clock.monotonic();
+  const epoch = inAdvance ?? (await beginEpoch(ports));
+  const { highWater } = await catalogue.epoch();
+  // All that is recorded under the old epoch is there to be seen by now.
+  await staging.catchUp();
+  if (!(await staging.swap({ epoch, highWater }))) throw overtaken();
+  const blockedMs = Math.round(clock.monotonic() - blockedAt);
+  await staging.tellTheRest();
+  if (!(await catalogue.agree(epoch, staging.incarnation))) throw overtaken();
+  return { vms: staging.vms, blockedMs };
+}
+
+/** A catalogue that was restored from a backup is behind the ledger; its epochs go on after both. */
+const beginEpoch = async ({ catalogue, ledger }: Ports): Promise<number> =>
+  catalogue.nextEpoch((await ledger.state()).epoch);
 
 const overtaken = (): DomainError =>
   new DomainError('ledger_rebuilding', 'Another replica has begun a later rebuild.', {
     retryAfterS: 1,
   });
-
-async function tellWhatChanged(ports: Ports, before: CatalogueSnapshot): Promise<void> {
-  const { catalogue, ledger } = ports;
-  for (let from = 0; from < before.allocations.length; from += CHUNK) {
-    const chunk = before.allocations.slice(from, from + CHUNK);
-    const alive = await catalogue.recordedBookings(chunk.map(({ bookingId }) => bookingId));
-    const vanished: LedgerBooking[] = chunk.filter(({ bookingId }) => !alive.has(bookingId));
-    if (vanished.length > 0) await ledger.release(vanished);
-  }
-  const revisions = new Map(before.hosts.map(({ id, revision }) => [id, revision]));
-  const { hosts } = await catalogue.snapshot();
-  const changed = hosts.filter(({ id, revision }) => revisions.get(id) !== revision);
-  const present = new Set(hosts.map(({ id }) => id));
-  const retired = await hostsNamed(
-    ports,
-    before.hosts.filter(({ id }) => !present.has(id)),
-  );
-  const news = [...changed, ...retired];
-  if (news.length > 0) await ledger.pushHosts(news.map(factsOf));
-}
-
-/** What became of hosts that no snapshot shows any more. */
-async function hostsNamed({ catalogue }: Ports, hosts: readonly Host[]): Promise<readonly Host[]> {
-  const found = await Promise.all(hosts.map(({ id }) => catalogue.host(id)));
-  return found.filter((host) => host !== null);
-}
 
 async function renewLease(ports: Ports, holder: string, done: AbortSignal): Promise<void> {
   for (;;) {
@@ -171,10 +191,3 @@ async function takeLease(ports: Ports, holder: string): Promise<void> {
     await ports.clock.sleep(LEASE_PAUSE_MS * 2 * ports.random());
   }
 }
-
-/** Reservations hold room as well, and have no assignment. */
-const vmsIn = ({ allocations }: CatalogueSnapshot): number =>
-  allocations.filter(({ assignment }) => assignment > 0).length;
-
-const driftOf = (host: Host, totals: ReadonlyMap<string, Resources>): Resources =>
-  withoutZeros(subtractResources(totals.get(host.id) ?? {}, host.allocated));

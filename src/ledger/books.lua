@@ -55,13 +55,19 @@ function books.touch(key, hostId)
   return books.group(key)
 end
 
+-- Many VMs are of the same few sizes.
+local amountsOf = setmetatable({}, { __index = function(known, json)
+  known[json] = cjson.decode(json)
+  return known[json]
+end })
+
 -- Counts a booking in (by 1) or out (by -1). Never negative, whatever somebody did by hand.
 local function count(vm, by)
   local host = books.host(vm.host)
-  for class, amount in pairs(host.isKnown and cjson.decode(vm.amounts) or {}) do
+  for class, amount in pairs(host.isKnown and amountsOf[vm.amounts] or {}) do
     host.used[class] = math.max(0, (host.used[class] or 0) + by * amount)
   end
-  for _, member in ipairs(cjson.decode(vm.groups or '[]')) do
+  for _, member in ipairs(vm.groups and cjson.decode(vm.groups) or {}) do
     local counts = books.touch(member.key, vm.host)
     local here = counts[vm.host] or { 0, 0 }
     local exclusive = member.policy == 'anti-affinity' and by or 0
@@ -112,13 +118,14 @@ local function writeVm(key, id, vm, now)
     redis.call('ZREM', key.reserved, id)
   end
   if not vm then return end
-  local fields = { 'state', 'reserved', 'at', now }
-  for _, field in ipairs({ 'booking', 'host', 'path', 'amounts', 'groups', 'frees' }) do
+  local fields = { 'state', books.areRecorded and 'committed' or 'reserved', 'at', now }
+  for _, field in ipairs({ 'booking', 'host', 'path', 'amounts', 'groups',
+    books.areRecorded and 'assignment' or 'frees' }) do
     if vm[field] then fields[#fields + 1], fields[#fields + 2] = field, vm[field] end
   end
   redis.call('HSET', books.prefix.vm .. id, unpack(fields))
   redis.call('SADD', key.vms, id)
-  redis.call('ZADD', key.reserved, now, id)
+  if not books.areRecorded then redis.call('ZADD', key.reserved, now, id) end
 end
 
 local function writeGroup(key, group, hostIds)
@@ -134,12 +141,16 @@ local function writeGroup(key, group, hostIds)
   redis.call(next(books.group(group)) and 'SADD' or 'SREM', key.groups, group)
 end
 
--- Writes what has changed and one entry of the log. key: names of meta, log, reserved, vms, groups.
--- Answers the number of the change and the entry's id; the entry is '' when nothing has changed.
-function books.write(key, seq, logLengthMax, used, groups)
-  if #books.journal == 0 then return seq, '' end
+-- The time of Redis in milliseconds, as text.
+function books.now()
   local time = redis.call('TIME')
-  local now = integer(time[1] * 1000 + math.floor(time[2] / 1000))
+  return integer(time[1] * 1000 + math.floor(time[2] / 1000))
+end
+
+-- Writes what has changed. key: names of reserved, vms, groups. With areRecorded, what is held is
+-- from the catalogue: committed from the first.
+function books.store(key)
+  local now = books.now()
   for id, vm in pairs(books.vms) do
     if vm ~= books.standing[id] then writeVm(key, id, vm, now) end
   end
@@ -151,6 +162,13 @@ function books.write(key, seq, logLengthMax, used, groups)
     if #fields > 0 then redis.call('HSET', books.prefix.host .. id, unpack(fields)) end
   end
   for group, hostIds in pairs(books.touched) do writeGroup(key, group, hostIds) end
+end
+
+-- The same, and one entry of the log. key: also names of meta and log.
+-- Answers the number of the change and the entry's id; the entry is '' when nothing has changed.
+function books.write(key, seq, logLengthMax, used, groups)
+  if #books.journal == 0 then return seq, '' end
+  books.store(key)
   local nextSeq = integer(redis.call('HINCRBY', key.meta, 'seq', 1))
   return nextSeq, redis.call('XADD', key.log, 'maxlen', '~', logLengthMax, '*', 'n', nextSeq,
     'used', used, 'groups', groups)

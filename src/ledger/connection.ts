@@ -187,28 +187,6 @@ export async function untilReady(client: Redis, limitMs: number): Promise<void> 
   throw unavailable(`no connection to Redis: ${cause?.message ?? 'it is not ready'}`, cause);
 }
 
-/**
- * What is under way on a connection that breaks is not told so, and would only run into its time-out.
- * @returns the task, or a failure as soon as the connection is lost
- */
-export async function whileConnected<T>(client: Redis, task: Promise<T>): Promise<T> {
-  const over = new AbortController();
-  const lost = new Promise<never>((_resolve, reject) => {
-    const onClose = () => {
-      reject(unavailable('the connection to Redis broke'));
-    };
-    client.once('close', onClose);
-    over.signal.addEventListener('abort', () => client.off('close', onClose));
-  });
-  try {
-    return await Promise.race([task, lost]);
-  } finally {
-    over.abort();
-    // It fails on its own, with nobody to listen any more.
-    task.catch(() => undefined);
-  }
-}
-
 /** Finishes what is under way, and ends the connection. */
 export async function disconnect(client: Redis): Promise<void> {
   // Where Redis is away there is nothing to wait for.

@@ -10,7 +10,7 @@ import type { Resources } from '../model/resources.js';
 import { answered, replies } from './failures.js';
 import { entriesOfHash } from './group-hash.js';
 import { usedOfHash } from './host-hash.js';
-import type { LedgerKeys } from './keys.js';
+import type { CellKeys } from './keys.js';
 import { readHashes } from './read-hashes.js';
 
 /** A stream entry: id, then field, value, field, value, … */
@@ -20,7 +20,7 @@ type Entry = readonly [id: string, fields: readonly string[]];
 const CHANGES_MAX = 5_000;
 
 /** Where the stream is now; null when there is no ledger. */
-export async function markOf(redis: Redis, { meta, log }: LedgerKeys): Promise<LedgerMark | null> {
+export async function markOf(redis: Redis, { meta, log }: CellKeys): Promise<LedgerMark | null> {
   const [known, newest] = (await replies(
     redis.multi().hmget(meta, 'incarnation', 'epoch', 'seq').xrevrange(log, '+', '-', 'COUNT', 1),
   )) as [readonly (string | null)[], readonly Entry[]];
@@ -33,9 +33,10 @@ export async function markOf(redis: Redis, { meta, log }: LedgerKeys): Promise<L
 /** @returns null when nobody can tell what has changed since the mark */
 export async function readBooks(
   redis: Redis,
-  keys: LedgerKeys,
+  cell: CellKeys,
   since: LedgerMark,
 ): Promise<LedgerBooks | null> {
+  const keys = cell.ledger(since.incarnation);
   const [hostIds, vmIds, groupKeys] = (await replies(
     redis.pipeline().smembers(keys.hosts).smembers(keys.vms).smembers(keys.groups),
   )) as [readonly string[], readonly string[], readonly string[]];
@@ -44,7 +45,7 @@ export async function readBooks(
   const groupHashes = await readHashes(redis, groupKeys.map(keys.group));
   const [seconds] = await answered(redis.time());
   const nowMs = Number(seconds) * 1_000;
-  const changes = await changesSince(redis, keys, since);
+  const changes = await changesSince(redis, cell, since);
   if (changes === null) return null;
   return {
     ...changes,
@@ -58,7 +59,7 @@ type Changes = Pick<LedgerBooks, 'seq' | 'changedHosts' | 'changedGroups'>;
 
 async function changesSince(
   redis: Redis,
-  { meta, log }: LedgerKeys,
+  { meta, log }: CellKeys,
   since: LedgerMark,
 ): Promise<Changes | null> {
   const [known, entries] = (await replies(

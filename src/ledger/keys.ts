@@ -1,13 +1,29 @@
 /**
- * Names of everything that the ledger keeps in Redis. No other file spells a key.
+ * Names of everything that the ledger keeps in Redis. No other file spells a key, but for scripts
+ * that learn the present incarnation as they run.
  * All keys of a cell share one hash tag, so that scripts may touch them together on Redis Cluster.
  */
 
-export interface LedgerKeys {
+/** What a cell has once, whatever ledger is in place. */
+export interface CellKeys {
   /** Hash: incarnation, epoch, fence, seq. */
   readonly meta: string;
   /** Stream of changes. */
   readonly log: string;
+  /** Sorted set of incarnations not in place: by the time of their last part in ms, or 0 when replaced. */
+  readonly stagings: string;
+  /** The placement lock. */
+  readonly lock: string;
+  /** What all of these begin with; for scripts. A ledger's keys go on with its incarnation and `:`. */
+  readonly prefix: string;
+  /** The keys of one ledger, in place or not. */
+  readonly ledger: (incarnation: string) => LedgerKeys;
+}
+
+/** What each ledger has for itself, so that another can be built beside it and put in its place. */
+export interface LedgerKeys {
+  /** Number of the last part that was put in, while it is being built. */
+  readonly parts: string;
   /** Set of host ids. */
   readonly hosts: string;
   /** Set of VM ids. */
@@ -16,10 +32,6 @@ export interface LedgerKeys {
   readonly groups: string;
   /** Sorted set of VM ids whose booking is not committed, by time of booking in milliseconds. */
   readonly reserved: string;
-  /** Sorted set of rebuilds under way, `<epoch>:<token>`, by time of start in milliseconds. */
-  readonly stagings: string;
-  /** The placement lock. */
-  readonly lock: string;
   /** What keys of hosts, VMs and groups begin with, for scripts that learn of ids as they run. */
   readonly hostPrefix: string;
   readonly vmPrefix: string;
@@ -27,8 +39,6 @@ export interface LedgerKeys {
   readonly host: (hostId: string) => string;
   readonly vm: (vmId: string) => string;
   readonly group: (key: string) => string;
-  /** The same names for a ledger that is being built beside this one. */
-  readonly staged: (staging: string) => LedgerKeys;
 }
 
 /** What scripts on books.lua are told, as JSON. */
@@ -36,24 +46,28 @@ export const bookPrefixes = ({ hostPrefix, vmPrefix, groupPrefix }: LedgerKeys):
   JSON.stringify({ host: hostPrefix, vm: vmPrefix, group: groupPrefix });
 
 /** @param cell name of the cell; it becomes the hash tag */
-export const ledgerKeys = (cell: string): LedgerKeys => keysUnder(`berth:{${cell}}:`);
-
-function keysUnder(prefix: string): LedgerKeys {
+export function cellKeys(cell: string): CellKeys {
+  const prefix = `berth:{${cell}}:`;
   return {
     meta: `${prefix}meta`,
     log: `${prefix}log`,
-    hosts: `${prefix}hosts`,
-    vms: `${prefix}vms`,
-    groups: `${prefix}groups`,
-    reserved: `${prefix}reserved`,
     stagings: `${prefix}stagings`,
     lock: `${prefix}lock:placement`,
-    hostPrefix: `${prefix}host:`,
-    vmPrefix: `${prefix}vm:`,
-    groupPrefix: `${prefix}group:`,
-    host: (hostId) => `${prefix}host:${hostId}`,
-    vm: (vmId) => `${prefix}vm:${vmId}`,
-    group: (key) => `${prefix}group:${key}`,
-    staged: (staging) => keysUnder(`${prefix}next:${staging}:`),
+    prefix,
+    ledger: (incarnation) => keysUnder(`${prefix}${incarnation}:`),
   };
 }
+
+const keysUnder = (prefix: string): LedgerKeys => ({
+  parts: `${prefix}parts`,
+  hosts: `${prefix}hosts`,
+  vms: `${prefix}vms`,
+  groups: `${prefix}groups`,
+  reserved: `${prefix}reserved`,
+  hostPrefix: `${prefix}host:`,
+  vmPrefix: `${prefix}vm:`,
+  groupPrefix: `${prefix}group:`,
+  host: (hostId) => `${prefix}host:${hostId}`,
+  vm: (vmId) => `${prefix}vm:${vmId}`,
+  group: (key) => `${prefix}group:${key}`,
+});

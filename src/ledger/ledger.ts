@@ -5,29 +5,30 @@
 import type { Redis } from 'ioredis';
 import type { HostFacts } from '../model/host.js';
 import type {
-  CatalogueSnapshot,
   Clock,
   Ledger,
   LedgerBooking,
+  LedgerPart,
   LedgerState,
+  LedgerSwap,
   Log,
   PlacementTurn,
 } from '../model/ports.js';
 import type { Resources } from '../model/resources.js';
 import type { LedgerBooks, LedgerInspection, LedgerMark } from '../model/stores/verify.js';
 import type { HostTable } from '../placement/host-table.js';
-import { connect, disconnect, READY_LIMIT_MS, untilReady, whileConnected } from './connection.js';
+import { connect, disconnect, READY_LIMIT_MS, untilReady } from './connection.js';
 import { checkEviction } from './eviction.js';
 import { answered } from './failures.js';
 import { HighWater } from './high-water.js';
 import { amountsAsText, openFlag, usedOfHash } from './host-hash.js';
 import { markOf, readBooks } from './inspect.js';
-import { bookPrefixes, ledgerKeys, type LedgerKeys } from './keys.js';
+import { cellKeys, type CellKeys } from './keys.js';
 import { PlacementLock } from './lock.js';
 import { Mirror } from './mirror.js';
 import { readHashes } from './read-hashes.js';
 import type { RedisTarget } from './redis-target.js';
-import { replaceLedger } from './rebuild.js';
+import { clearAway, stagePart, swapIn } from './rebuild.js';
 import { runScript, runScriptForEach } from './scripts.js';
 import { Turn } from './turn.js';
 
@@ -43,9 +44,6 @@ const LOG_LENGTH_MAX = 10_000;
 
 /** Bookings that one call marks: well below a tenth of a second of Redis's time. */
 const COMMIT_MAX = 500;
-
-/** The swap of a large cell blocks Redis for a while; giving it up early would only repeat it. */
-const REBUILD_TIMEOUT_MS = 30_000;
 
 export interface LedgerOptions {
   /** Name of the cell; part of every key. */
@@ -97,10 +95,9 @@ interface Connections {
 }
 
 class RedisLedger implements Ledger<HostTable>, LedgerInspection {
-  readonly #options: LedgerOptions;
   readonly #log: Log;
   readonly #redis: Connections;
-  readonly #keys: LedgerKeys;
+  readonly #keys: CellKeys;
   readonly #logLengthMax: number;
   readonly #lock: PlacementLock;
   readonly #highWater = new HighWater();
@@ -112,10 +109,9 @@ class RedisLedger implements Ledger<HostTable>, LedgerInspection {
   #presentView: Promise<unknown> = Promise.resolve();
 
   constructor(options: LedgerOptions, redis: Connections, log: Log) {
-    this.#options = options;
     this.#log = log;
     this.#redis = redis;
-    this.#keys = ledgerKeys(options.cell);
+    this.#keys = cellKeys(options.cell);
     this.#logLengthMax = options.logLengthMax ?? LOG_LENGTH_MAX;
     this.#lock = new PlacementLock(redis.lock, {
       key: this.#keys.lock,
@@ -179,7 +175,7 @@ class RedisLedger implements Ledger<HostTable>, LedgerInspection {
   }
 
   async commit(bookings: readonly (LedgerBooking & { readonly assignment: number })[]) {
-    const { reserved, vmPrefix } = this.#keys;
+    const { meta, prefix } = this.#keys;
     const unknown: (typeof bookings)[number][] = [];
     for (let from = 0; from < bookings.length; from += COMMIT_MAX) {
       const chunk = bookings.slice(from, from + COMMIT_MAX);
@@ -189,8 +185,8 @@ class RedisLedger implements Ledger<HostTable>, LedgerInspection {
         assignment: assignment.toString(),
       }));
       const { rest } = await runScript(this.#redis.writes, 'commit', {
-        keys: { reserved },
-        args: { vmPrefix, bookings: JSON.stringify(recorded) },
+        keys: { meta },
+        args: { prefix, bookings: JSON.stringify(recorded) },
       });
       unknown.push(...chunk.filter((_booking, place) => rest.includes(place.toString())));
     }
@@ -198,25 +194,24 @@ class RedisLedger implements Ledger<HostTable>, LedgerInspection {
   }
 
   async release(bookings: readonly LedgerBooking[]): Promise<void> {
-    const { meta, log, reserved, vms, groups } = this.#keys;
-    const prefixes = bookPrefixes(this.#keys);
+    const { meta, log, prefix } = this.#keys;
     await runScriptForEach(
       this.#redis.writes,
       'release',
       bookings.map(({ bookingId, vmId, hostId }) => ({
-        keys: { meta, log, reserved, vms, groups },
-        args: { bookingId, vmId, hostId, logLengthMax: this.#logLengthMax, prefixes },
+        keys: { meta, log },
+        args: { bookingId, vmId, hostId, logLengthMax: this.#logLengthMax, prefix },
       })),
     );
   }
 
   async pushHosts(hosts: readonly HostFacts[]): Promise<void> {
-    const keys = this.#keys;
+    const { meta, log, prefix } = this.#keys;
     await runScriptForEach(
       this.#redis.writes,
       'set-host',
       hosts.map((facts) => ({
-        keys: { meta: keys.meta, log: keys.log, hosts: keys.hosts, host: keys.host(facts.id) },
+        keys: { meta, log },
         args: {
           hostId: facts.id,
           revision: facts.revision,
@@ -224,6 +219,7 @@ class RedisLedger implements Ledger<HostTable>, LedgerInspection {
           facts: JSON.stringify(facts),
           limits: amountsAsText(facts.limits),
           logLengthMax: this.#logLengthMax,
+          prefix,
         },
       })),
     );
@@ -231,8 +227,8 @@ class RedisLedger implements Ledger<HostTable>, LedgerInspection {
 
   async overdueBookings(olderThanMs: number, limit: number): Promise<readonly LedgerBooking[]> {
     const { rest } = await runScript(this.#redis.reads, 'overdue', {
-      keys: { reserved: this.#keys.reserved },
-      args: { vmPrefix: this.#keys.vmPrefix, olderThan: olderThanMs, limit },
+      keys: { meta: this.#keys.meta },
+      args: { prefix: this.#keys.prefix, olderThan: olderThanMs, limit },
     });
     const found: LedgerBooking[] = [];
     for (let at = 0; at + 2 < rest.length; at += 3) {
@@ -244,10 +240,17 @@ class RedisLedger implements Ledger<HostTable>, LedgerInspection {
 
   async totals(): Promise<ReadonlyMap<string, Resources>> {
     const { reads } = this.#redis;
-    if ((await answered(reads.hexists(this.#keys.meta, 'incarnation'))) === 0) return new Map();
-    const ids = await answered(reads.smembers(this.#keys.hosts));
-    const hashes = await readHashes(reads, ids.map(this.#keys.host));
-    return new Map(ids.map((id, index) => [id, usedOfHash(hashes[index] ?? {})]));
+    for (;;) {
+      const incarnation = await answered(reads.hget(this.#keys.meta, 'incarnation'));
+      if (incarnation === null) return new Map();
+      const { hosts, host } = this.#keys.ledger(incarnation);
+      const ids = await answered(reads.smembers(hosts));
+      const hashes = await readHashes(reads, ids.map(host));
+      // Replaced meanwhile, it may have been half cleared away.
+      if ((await answered(reads.hget(this.#keys.meta, 'incarnation'))) === incarnation) {
+        return new Map(ids.map((id, index) => [id, usedOfHash(hashes[index] ?? {})]));
+      }
+    }
   }
 
   async mark(): Promise<LedgerMark | null> {
@@ -259,19 +262,16 @@ class RedisLedger implements Ledger<HostTable>, LedgerInspection {
     return readBooks(this.#redis.reads, this.#keys, since);
   }
 
-  async replace(epoch: number, highWater: number, snapshot: CatalogueSnapshot) {
-    const redis = connect(this.#options.url, {
-      name: 'rebuild',
-      commandTimeoutMs: REBUILD_TIMEOUT_MS,
-      log: this.#log,
-    });
-    try {
-      await untilReady(redis, READY_LIMIT_MS);
-      const replacement = { epoch, highWater, snapshot, logLengthMax: this.#logLengthMax };
-      return await whileConnected(redis, replaceLedger(redis, this.#keys, replacement));
-    } finally {
-      redis.disconnect();
-    }
+  stage(incarnation: string, number: number, part: LedgerPart): Promise<number> {
+    return stagePart(this.#redis.reads, this.#keys, incarnation, number, part);
+  }
+
+  swap(incarnation: string, swap: LedgerSwap): Promise<boolean> {
+    return swapIn(this.#redis.reads, this.#keys, incarnation, swap, this.#logLengthMax);
+  }
+
+  clearAway(idleMs: number): Promise<void> {
+    return clearAway(this.#redis.reads, this.#keys, idleMs);
   }
 
   async close(): Promise<void> {

@@ -11,7 +11,7 @@ import { rebuilding, replies, unavailable } from './failures.js';
 import type { HighWater } from './high-water.js';
 import { entriesOf, entriesOfHash } from './group-hash.js';
 import { hostOfHash, sumsOf } from './host-hash.js';
-import type { LedgerKeys } from './keys.js';
+import type { CellKeys } from './keys.js';
 import { readHashes } from './read-hashes.js';
 
 /** Entries that one reading of the stream brings. */
@@ -31,7 +31,7 @@ type Step = 'next' | 'break' | 'reused';
 
 export interface MirrorOptions {
   readonly redis: Redis;
-  readonly keys: LedgerKeys;
+  readonly keys: CellKeys;
   readonly highWater: HighWater;
 }
 
@@ -44,7 +44,7 @@ export interface Sums {
 export class Mirror {
   readonly table = new HostTable();
   readonly #redis: Redis;
-  readonly #keys: LedgerKeys;
+  readonly #keys: CellKeys;
   readonly #highWater: HighWater;
   #incarnation = '';
   #epoch = 0;
@@ -215,17 +215,20 @@ export class Mirror {
    * first, and are replayed over what was read here.
    */
   async #load(): Promise<void> {
-    const { meta, log, hosts, groups, host, group } = this.#keys;
-    const [known, newest, hostIds, groupKeys] = (await replies(
+    const { meta, log, ledger } = this.#keys;
+    const [known, newest] = (await replies(
       this.#redis
         .multi()
         .hmget(meta, 'incarnation', 'epoch', 'seq')
-        .xrevrange(log, '+', '-', 'COUNT', 1)
-        .smembers(hosts)
-        .smembers(groups),
-    )) as [readonly (string | null)[], readonly Entry[], readonly string[], readonly string[]];
+        .xrevrange(log, '+', '-', 'COUNT', 1),
+    )) as [readonly (string | null)[], readonly Entry[]];
     const [incarnation, epoch, seq] = known;
     if (incarnation === null || incarnation === undefined) throw rebuilding('there is no ledger');
+    // If it is replaced and cleared away meanwhile, the next look at the stream tells.
+    const { hosts, groups, host, group } = ledger(incarnation);
+    const [hostIds, groupKeys] = (await replies(
+      this.#redis.pipeline().smembers(hosts).smembers(groups),
+    )) as [readonly string[], readonly string[]];
     const hostHashes = await readHashes(this.#redis, hostIds.map(host));
     const groupHashes = await readHashes(this.#redis, groupKeys.map(group));
     this.table.clear();

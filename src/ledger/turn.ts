@@ -5,14 +5,14 @@ import type { HostTable } from '../placement/host-table.js';
 import { askFor, outcomesOf } from './asking.js';
 import { rebuilding, unavailable } from './failures.js';
 import type { HighWater } from './high-water.js';
-import { bookPrefixes, type LedgerKeys } from './keys.js';
+import { bookPrefixes, type CellKeys } from './keys.js';
 import type { Lease } from './lock.js';
 import type { Mirror } from './mirror.js';
 import { runScript } from './scripts.js';
 
 export interface TurnParts {
   readonly redis: Redis;
-  readonly keys: LedgerKeys;
+  readonly keys: CellKeys;
   readonly mirror: Mirror;
   readonly highWater: HighWater;
   readonly logLengthMax: number;
@@ -83,7 +83,10 @@ export class Turn implements PlacementTurn<HostTable> {
   async #book(bookings: readonly Booking[]): Promise<BookReply> {
     const { redis, keys, mirror, highWater, logLengthMax } = this.#parts;
     const { incarnation } = mirror;
-    const { meta, log, reserved, vms, groups } = keys;
+    const { meta, log } = keys;
+    // Those of the ledger that was decided on; the script refuses if another one is in place.
+    const ledger = keys.ledger(incarnation);
+    const { reserved, vms, groups } = ledger;
     const reply = await runScript(redis, 'reserve', {
       keys: { meta, log, reserved, vms, groups },
       args: {
@@ -91,7 +94,7 @@ export class Turn implements PlacementTurn<HostTable> {
         fence: this.#fence,
         seen: highWater.seen(incarnation),
         logLengthMax,
-        prefixes: bookPrefixes(keys),
+        prefixes: bookPrefixes(ledger),
         bookings: JSON.stringify(bookings.map(askFor)),
       },
     });

@@ -4,13 +4,14 @@
  * everything before it changes anything. src/ledger/scripts say why each rule is as it is.
  */
 import type { GroupCount, Membership } from '../model/groups.js';
-import { factsOf, isOpen, isOverFull, type HostFacts } from '../model/host.js';
+import { isOpen, isOverFull, type HostFacts } from '../model/host.js';
 import type {
   Booking,
   BookOutcome,
-  CatalogueSnapshot,
   LedgerBooking,
+  LedgerPart,
   LedgerState,
+  LedgerSwap,
 } from '../model/ports.js';
 import { addResources, type Resources } from '../model/resources.js';
 import type {
@@ -22,7 +23,9 @@ import type {
   LogEntry,
   Reading,
   Sums,
+  Swapped,
 } from './ledger-shapes.js';
+import { NOTHING_STAGED, vmsIn, withPart, type Staged } from './staged-books.js';
 
 interface Contents {
   incarnation: string | null;
@@ -32,6 +35,8 @@ interface Contents {
   hosts: Map<string, HostFacts>;
   vms: Map<string, Held>;
   log: LogEntry[];
+  /** By incarnation. What is in there is replaced and never changed. */
+  staged: ReadonlyMap<string, Staged>;
 }
 
 const NO_COUNT: GroupCount = { members: 0, exclusive: 0 };
@@ -44,6 +49,7 @@ const empty = (): Contents => ({
   hosts: new Map(),
   vms: new Map(),
   log: [],
+  staged: new Map(),
 });
 
 export class LedgerBooks {
@@ -51,7 +57,6 @@ export class LedgerBooks {
   readonly #logLengthMax: number;
   #is = empty();
   #stamp = 0;
-  #incarnations = 0;
   #lock: { readonly token: string; untilMs: number } | null = null;
 
   /** @param nowMs its own clock */
@@ -190,11 +195,19 @@ export class LedgerBooks {
     this.#write({ ...this.#sumsOf([facts.id], []), facts });
   }
 
-  /** @returns the new incarnation; null when a ledger of this epoch or a later one is there */
-  replace(epoch: number, highWater: number, snapshot: CatalogueSnapshot): string | null {
-    if (this.#is.incarnation !== null && this.#is.epoch >= epoch) return null;
-    this.#incarnations += 1;
-    const incarnation = `ledger-${this.#incarnations.toString()}`;
+  /** @returns how many VMs there are more; null when the part before is not there */
+  stage(incarnation: string, number: number, part: LedgerPart): number | null {
+    const before = this.#is.staged.get(incarnation) ?? NOTHING_STAGED;
+    if (before.parts !== number - 1) return null;
+    const staged = withPart(before, part, this.#nowMs());
+    this.#is.staged = new Map(this.#is.staged).set(incarnation, staged);
+    return vmsIn(staged) - vmsIn(before);
+  }
+
+  swap(incarnation: string, { epoch, highWater, parts }: LedgerSwap): Swapped {
+    if (this.#is.incarnation !== null && this.#is.epoch >= epoch) return 'OLDER';
+    const staged = this.#is.staged.get(incarnation);
+    if (staged?.parts !== parts) return 'INCOMPLETE';
     const { seq, fence } = this.#is;
     this.#is = {
       ...empty(),
@@ -202,16 +215,19 @@ export class LedgerBooks {
       epoch,
       fence,
       seq: Math.max(seq, highWater) + 1,
-      hosts: new Map(snapshot.hosts.map((host) => [host.id, factsOf(host)])),
+      hosts: new Map(staged.hosts),
+      vms: new Map([...staged.vms].map(([id, { held }]) => [id, held])),
+      staged: new Map([...this.#is.staged].filter(([name]) => name !== incarnation)),
     };
-    const atMs = this.#nowMs();
-    for (const { bookingId, vmId, hostId, resources, groups } of snapshot.allocations) {
-      const held = { bookingId, vmId, hostId, resources, groups };
-      this.#is.vms.set(vmId, { ...held, displaced: [], committed: true, atMs });
-    }
     this.#stamp += 1;
     this.#is.log.push({ stamp: this.#stamp, seq: null, used: [], groups: [], facts: null });
-    return incarnation;
+    return 'SWAPPED';
+  }
+
+  /** Those that are replaced are gone at once here. */
+  clearAway(idleMs: number): void {
+    const beforeMs = this.#nowMs() - idleMs;
+    this.#is.staged = new Map([...this.#is.staged].filter(([, { atMs }]) => atMs > beforeMs));
   }
 
   // What may happen to a Redis.

@@ -7,11 +7,12 @@ import type { HostFacts } from '../model/host.js';
 import type {
   BookReply,
   Booking,
-  CatalogueSnapshot,
   Clock,
   Ledger,
   LedgerBooking,
+  LedgerPart,
   LedgerState,
+  LedgerSwap,
   PlacementTurn,
 } from '../model/ports.js';
 import type { HostTable } from '../placement/host-table.js';
@@ -123,9 +124,23 @@ class LedgerDouble implements Ledger<HostTable> {
     return link('totals', () => (books.state.incarnation === null ? new Map() : books.totals()));
   }
 
-  replace(epoch: number, highWater: number, snapshot: CatalogueSnapshot): Promise<string | null> {
+  async stage(incarnation: string, number: number, part: LedgerPart): Promise<number> {
     const { books, link } = this.#options;
-    return link('replace', () => books.replace(epoch, highWater, snapshot));
+    const more = await link('stage', () => books.stage(incarnation, number, part));
+    if (more === null) throw rebuilding('a part of the new ledger is lost');
+    return more;
+  }
+
+  async swap(incarnation: string, swap: LedgerSwap): Promise<boolean> {
+    const { books, link } = this.#options;
+    const code = await link('swap', () => books.swap(incarnation, swap));
+    if (code === 'INCOMPLETE') throw rebuilding('a part of the new ledger is lost');
+    return code === 'SWAPPED';
+  }
+
+  clearAway(idleMs: number): Promise<void> {
+    const { books, link } = this.#options;
+    return link('clearAway', () => books.clearAway(idleMs));
   }
 
   close(): Promise<void> {

@@ -52,6 +52,8 @@ export interface BookRequest {
   readonly bookings: readonly Booking[];
 }
 
+export type Swapped = 'SWAPPED' | 'OLDER' | 'INCOMPLETE';
+
 export type Booked =
   | { readonly code: 'FOREIGN' | 'FENCED' | 'ROLLED_BACK' }
   | {

@@ -4,7 +4,7 @@
  * before and after each call, never by what the books answer.
  */
 import type { Allocation } from '../model/vm.js';
-import type { LedgerBooking } from '../model/ports.js';
+import type { LedgerBooking, LedgerSwap } from '../model/ports.js';
 import type { LedgerBooks } from './ledger-books.js';
 import type { Booked, BookRequest, Held } from './ledger-shapes.js';
 import type { Violations } from './violations.js';
@@ -68,8 +68,8 @@ class LedgerWatch {
         return (request) => this.#book(request as BookRequest, call);
       case 'release':
         return (booking) => this.#release(booking as LedgerBooking, call);
-      case 'replace':
-        return (...args) => this.#replace(args[0] as number, call(...args));
+      case 'swap':
+        return (...args) => this.#swap((args[1] as LedgerSwap).epoch, call(...args));
       case 'flush':
         return () => {
           this.#isLost = true;
@@ -114,17 +114,17 @@ class LedgerWatch {
     return answer;
   }
 
-  #replace(epoch: number, incarnation: unknown): unknown {
-    if (incarnation === null) return incarnation;
+  #swap(epoch: number, code: unknown): unknown {
+    if (code !== 'SWAPPED') return code;
     this.#isLost = false;
-    if (epoch !== this.#watched.epoch()) return incarnation;
+    if (epoch !== this.#watched.epoch()) return code;
     const held = new Map<string, Held>();
     for (const one of this.#books.held.values()) held.set(one.bookingId, one);
     for (const { bookingId, hostId } of this.#watched.recorded()) {
       const isThere = held.get(bookingId)?.hostId === hostId;
       this.#expect(isThere, 'S16', () => `the rebuilt ledger lacks ${bookingId} on ${hostId}`);
     }
-    return incarnation;
+    return code;
   }
 
   #keep(restore: () => void): () => void {

@@ -1,6 +1,7 @@
 /** What the catalogue must do on every database that it runs on; each part is a file of its own. */
 import { afterAll, beforeAll, describe } from '@jest/globals';
 import type { Catalogue } from '../../src/model/ports.js';
+import { describeChanges } from './changes-contract.js';
 import { describeDrains } from './drains-contract.js';
 import { describeEvents } from './events-contract.js';
 import { describeFences } from './fences-contract.js';
@@ -59,6 +60,7 @@ export function describeCatalogue(
     describe('tokens and joining', () => {
       describeTokens(subject);
     });
+    describeChanges(subject);
     describeEvents(subject);
     describeWaiting(subject);
     describeIdempotency(subject);

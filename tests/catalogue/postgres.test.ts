@@ -58,6 +58,34 @@ describe('the catalogue on PostgreSQL', () => {
     await other.close();
   });
 
+  it('tells of bookings that began or ended in a transaction that was under way at the mark', async () => {
+    const host = await upHost(catalogue);
+    const [ending, beginning] = [await placedVm(catalogue, host), await placedVm(catalogue, host)];
+    const [kept] = (await catalogue.snapshot()).allocations.filter(
+      ({ vmId }) => vmId === beginning.id,
+    );
+    await operator.query('delete from allocations where vm_id = $1', [beginning.id]);
+    await operator.query('begin');
+    await operator.query(
+      `insert into allocations (booking_id, vm_id, assignment, host_id, path, resources)
+       values ($1, $2, $3, $4, 'root', '{"cpu": 1}')`,
+      [kept?.bookingId, beginning.id, kept?.assignment, host.id],
+    );
+    await operator.query('delete from allocations where vm_id = $1', [ending.id]);
+    const mark = await catalogue.mark();
+    // Later transactions that are over before.
+    const between = await placedVm(catalogue, host);
+    const early = await catalogue.changesSince(mark, new Map());
+    expect(early.allocations.map(({ vmId }) => vmId)).toContain(between.id);
+    expect(early.gone.map(({ vmId }) => vmId)).not.toContain(ending.id);
+    await operator.query('commit');
+    for (const since of [mark, early.mark]) {
+      const changes = await catalogue.changesSince(since, new Map());
+      expect(changes.allocations.map(({ vmId }) => vmId)).toContain(beginning.id);
+      expect(changes.gone.map(({ vmId }) => vmId)).toContain(ending.id);
+    }
+  });
+
   /** Ends every session of the catalogues in the middle of whatever they do. */
   const killSessions = async (): Promise<number> => {
     const { rowCount } = await operator.query(

@@ -6,6 +6,7 @@ import { systemClock } from '../../src/std/clock.js';
 import { tester } from '../support/callers.js';
 import { modePatch } from '../support/hosts.js';
 import { ControlFixture, eventually, settled, type TestReplica } from './control-fixture.js';
+import { ledgerPrefix } from '../support/ledger-in-place.js';
 
 const SMALL = { cpu: 1, memory: 100, disk: 100 };
 const ROOMY = { cpu: 16, memory: 10_000, disk: 10_000 };
@@ -210,9 +211,9 @@ describe('what is lost on the way', () => {
     // The ledger forgets what is booked, as a Redis does that lost writes.
     const { hostId } = agent.contact();
     const client = replica.ports.ledger;
-    await fixture.redis
-      .client()
-      .hset(`berth:{main}:host:${hostId}`, 'used:memory', 0, 'used:cpu', 0);
+    const redis = fixture.redis.client();
+    const key = `${await ledgerPrefix(redis)}host:${hostId}`;
+    await redis.hset(key, 'used:memory', 0, 'used:cpu', 0);
     await client.pushHosts([await freshFacts(replica, hostId)]);
     await expect(make()).rejects.toMatchObject({ code: 'no_feasible_host' });
     expect(replica.counted).toContainEqual({

@@ -118,7 +118,7 @@ async function before(
   bookers = [await bookerOn(change), await bookerOn(() => ({}))];
   const [{ ports }] = bookers;
   for (let index = 0; index < HOSTS; index += 1) await upHost(ports.catalogue, TOTALS);
-  await rebuild(ports, () => Promise.resolve('test'), silentLog);
+  await rebuild(ports, async () => ({ reason: 'test', isBelieved: true }), silentLog);
   await takeFromTransaction(databaseUrl, without);
   guards = keepOnly(redisGuards, watch);
 }
@@ -275,7 +275,11 @@ describe('a decision on a ledger that was replaced meanwhile', () => {
     late.catch(() => undefined);
     await hold.taken;
     await redis.flushAll();
-    await rebuild(bookers[1].ports, () => Promise.resolve('empty'), silentLog);
+    await rebuild(
+      bookers[1].ports,
+      async () => ({ reason: 'empty', isBelieved: false }),
+      silentLog,
+    );
     expect(await bookers[1].ask()).toMatchObject({ kind: 'placed' });
     hold.letGo();
     return late;
@@ -310,7 +314,11 @@ describe('a booking that Redis lost before it was recorded', () => {
     const late = bookers[0].ask();
     await hold.taken;
     await redis.flushAll();
-    await rebuild(bookers[1].ports, () => Promise.resolve('empty'), silentLog);
+    await rebuild(
+      bookers[1].ports,
+      async () => ({ reason: 'empty', isBelieved: false }),
+      silentLog,
+    );
     expect(await bookers[1].ask()).toMatchObject({ kind: 'placed' });
     hold.letGo();
     return late;

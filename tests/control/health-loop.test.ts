@@ -202,6 +202,40 @@ describe('looks at the fleet', () => {
     expect(modes).toEqual(all(hosts, 'enabled'));
   });
 
+  it('saves what hosts that are up answer while others hang, and judges only who is missing', async () => {
+    const only = looker();
+    const hosts = await started(10, only);
+    const [lost = '', ...others] = hosts;
+    silent.add(lost);
+    // A tenth of a deadline into the next look.
+    const lookMs = Math.ceil(clock.monotonic() / PERIOD_MS) * PERIOD_MS;
+    await clock.runUntil(lookMs + DEADLINE_MS / 10);
+    const seenAt = async (id: string) => (await catalogue.host(id))?.lastSeenAt?.getTime() ?? 0;
+    for (const id of others)
+      expect(await seenAt(id)).toBeGreaterThanOrEqual(clock.now() - DEADLINE_MS / 10);
+    expect(await seenAt(lost)).toBeLessThan(clock.now() - DEADLINE_MS);
+    expect(await states([lost])).toEqual(['up']);
+    await pass(0.5);
+    expect(await states(hosts)).toEqual(['suspect', ...all(others, 'up')]);
+    expect(times(only, 'berth_looks_total judged')).toBe(3);
+  });
+
+  it('keeps a host that comes back until the look that it answered is judged', async () => {
+    const only = looker();
+    const hosts = await started(10, only);
+    const [back = '', lost = ''] = hosts;
+    silent.add(back);
+    await pass(1);
+    expect(await states([back])).toEqual(['suspect']);
+    silent.delete(back);
+    silent.add(lost);
+    const lookMs = Math.ceil(clock.monotonic() / PERIOD_MS) * PERIOD_MS;
+    await clock.runUntil(lookMs + DEADLINE_MS / 10);
+    expect(await states([back])).toEqual(['suspect']);
+    await pass(0.5);
+    expect(await states([back, lost])).toEqual(['up', 'suspect']);
+  });
+
   it('drops the look of a replica that stood still while another one looked', async () => {
     const [paused, well] = [looker(), looker()];
     const hosts = await started(10, paused, well);

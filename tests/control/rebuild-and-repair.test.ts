@@ -54,9 +54,9 @@ describe('rebuild and repair', () => {
       return {
         ledger: {
           ...boundTo(ledger),
-          replace: async (...args: Parameters<typeof ledger.replace>) => {
+          swap: async (...args: Parameters<typeof ledger.swap>) => {
             await systemClock.sleep(700);
-            return ledger.replace(...args);
+            return ledger.swap(...args);
           },
         },
       };
@@ -83,10 +83,10 @@ describe('rebuild and repair', () => {
     const replica = await fixture.replica(({ catalogue }) => ({
       catalogue: {
         ...catalogue,
-        recordedBookings: (ids: readonly string[]) =>
+        agree: (...args: Parameters<typeof catalogue.agree>) =>
           dies
             ? Promise.reject(new DomainError('catalogue_unavailable', 'lost'))
-            : catalogue.recordedBookings(ids),
+            : catalogue.agree(...args),
       },
     }));
     await fixture.host(replica, 'oak', ROOMY);
@@ -157,7 +157,7 @@ describe('rebuild and repair', () => {
 });
 
 /** The methods of a ledger, so that a copy of them can be put before it. */
-function boundTo(ledger: Ports['ledger']): Omit<Ports['ledger'], 'replace'> {
+function boundTo(ledger: Ports['ledger']): Omit<Ports['ledger'], 'swap'> {
   return {
     state: () => ledger.state(),
     openTurn: () => ledger.openTurn(),
@@ -167,6 +167,8 @@ function boundTo(ledger: Ports['ledger']): Omit<Ports['ledger'], 'replace'> {
     pushHosts: (hosts) => ledger.pushHosts(hosts),
     overdueBookings: (olderThanMs, limit) => ledger.overdueBookings(olderThanMs, limit),
     totals: () => ledger.totals(),
+    stage: (...args) => ledger.stage(...args),
+    clearAway: (idleMs) => ledger.clearAway(idleMs),
     close: () => ledger.close(),
   };
 }

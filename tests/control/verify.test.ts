@@ -14,10 +14,10 @@ import { DEFAULT_POLICY } from '../support/hosts.js';
 import { tester } from '../support/callers.js';
 import { silentLog } from '../support/log.js';
 import { ControlFixture, eventually, settled, type TestReplica } from './control-fixture.js';
+import { ledgerPrefix } from '../support/ledger-in-place.js';
 
 const SMALL = { cpu: 1, memory: 100, disk: 100 };
 const ROOMY = { cpu: 64, memory: 100_000, disk: 100_000 };
-const PREFIX = 'berth:{main}:';
 const LEASE_MS = 500;
 
 /** Looks that follow each other faster than in earnest: harder for what is under way. */
@@ -171,51 +171,65 @@ const CASES: readonly Case[] = [
   },
   {
     code: 'ledger_unsettled',
-    provoke: ({ redis }) => redis.hset(`${PREFIX}meta`, 'incarnation', 'another'),
+    provoke: ({ redis }) => redis.hset('berth:{main}:meta', 'incarnation', 'another'),
   },
   {
     code: 'ledger_sums',
     beside: ['ledger_drift'],
-    provoke: ({ redis }, { oak }) => redis.hincrby(`${PREFIX}host:${oak}`, 'used:cpu', 3),
+    provoke: async ({ redis }, { oak }) =>
+      redis.hincrby(`${await ledgerPrefix(redis)}host:${oak}`, 'used:cpu', 3),
   },
   {
     code: 'ledger_drift',
     beside: ['booking_differs'],
     provoke: async ({ redis }, { vm }) => {
-      const host = (await redis.hget(`${PREFIX}vm:${vm}`, 'host')) ?? '';
-      await redis.hset(`${PREFIX}vm:${vm}`, 'amounts', JSON.stringify({ ...SMALL, cpu: 3 }));
-      await redis.hincrby(`${PREFIX}host:${host}`, 'used:cpu', 2);
+      const host = (await redis.hget(`${await ledgerPrefix(redis)}vm:${vm}`, 'host')) ?? '';
+      await redis.hset(
+        `${await ledgerPrefix(redis)}vm:${vm}`,
+        'amounts',
+        JSON.stringify({ ...SMALL, cpu: 3 }),
+      );
+      await redis.hincrby(`${await ledgerPrefix(redis)}host:${host}`, 'used:cpu', 2);
     },
   },
   {
     code: 'ledger_groups',
-    provoke: ({ redis }, { oak }) => redis.hset(`${PREFIX}group:root/web`, oak, '7 0'),
+    provoke: async ({ redis }, { oak }) =>
+      redis.hset(`${await ledgerPrefix(redis)}group:root/web`, oak, '7 0'),
   },
   {
     code: 'ledger_host_missing',
-    provoke: ({ redis }, { elm }) => redis.srem(`${PREFIX}hosts`, elm),
+    provoke: async ({ redis }, { elm }) => redis.srem(`${await ledgerPrefix(redis)}hosts`, elm),
   },
   {
     code: 'booking_missing',
     beside: ['ledger_groups', 'ledger_sums'],
     provoke: async ({ redis }, { vm }) => {
-      await redis.srem(`${PREFIX}vms`, vm);
-      await redis.del(`${PREFIX}vm:${vm}`);
+      await redis.srem(`${await ledgerPrefix(redis)}vms`, vm);
+      await redis.del(`${await ledgerPrefix(redis)}vm:${vm}`);
     },
   },
   {
     code: 'booking_differs',
     beside: ['ledger_sums'],
-    provoke: ({ redis }, { vm }) =>
-      redis.hset(`${PREFIX}vm:${vm}`, 'amounts', JSON.stringify({ ...SMALL, cpu: 3 })),
+    provoke: async ({ redis }, { vm }) =>
+      redis.hset(
+        `${await ledgerPrefix(redis)}vm:${vm}`,
+        'amounts',
+        JSON.stringify({ ...SMALL, cpu: 3 }),
+      ),
   },
   {
     code: 'booking_unrecorded',
     provoke: async ({ redis }, { oak }) => {
       const booking = { booking: 'ghost-1', host: oak, amounts: '{"cpu":2}', path: 'root' };
-      await redis.hset(`${PREFIX}vm:ghost`, { ...booking, state: 'committed', at: '0' });
-      await redis.sadd(`${PREFIX}vms`, 'ghost');
-      await redis.hincrby(`${PREFIX}host:${oak}`, 'used:cpu', 2);
+      await redis.hset(`${await ledgerPrefix(redis)}vm:ghost`, {
+        ...booking,
+        state: 'committed',
+        at: '0',
+      });
+      await redis.sadd(`${await ledgerPrefix(redis)}vms`, 'ghost');
+      await redis.hincrby(`${await ledgerPrefix(redis)}host:${oak}`, 'used:cpu', 2);
     },
   },
   {
@@ -368,7 +382,7 @@ describe('a fleet at work', () => {
     expect(bookings).toBeGreaterThan(0);
 
     await sql.query(`update hosts set allocated = amounts_add(allocated, '{"cpu": 5}', 1)`);
-    const [key = ''] = await redis.keys(`${PREFIX}host:*`);
+    const [key = ''] = await redis.keys(`${await ledgerPrefix(redis)}host:*`);
     await redis.hincrby(key, 'used:cpu', 4);
     const found = new Set<string>();
     await eventually(

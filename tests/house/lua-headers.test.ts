@@ -149,8 +149,8 @@ describe('the check of headers', () => {
 
   it.each([
     ['a key that is not listed', (text: string) => `${text}redis.call('DEL', KEYS[6])\n`],
-    ['a key that is not used', (text: string) => text.replace("'SADD', KEYS[3]", "'SADD', x")],
-    ['an argument that is not listed', (text: string) => `${text}local x = ARGV[7]\n`],
+    ['a key that is not used', (text: string) => text.replace("'XADD', KEYS[2]", "'XADD', x")],
+    ['an argument that is not listed', (text: string) => `${text}local x = ARGV[8]\n`],
     ['an argument that is not used', (text: string) => text.replace(", 'up', ARGV[3]", '')],
     ['a code that is not listed', (text: string) => `${text}return { 'LOST' }\n`],
     ['a code that is not returned', (text: string) => text.replace("'OLDER'", "'SET'")],

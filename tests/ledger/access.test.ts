@@ -9,7 +9,15 @@ import { makeCertificates, type Certificates } from '../support/certificates.js'
 import { freePort } from '../support/free-port.js';
 import { silentLog } from '../support/log.js';
 import { startRedis, type RedisServer } from '../support/redis.js';
-import { book, bookedBy, bookingOf, hostWith, snapshotOf, type TestLedger } from './builders.js';
+import {
+  book,
+  bookedBy,
+  bookingOf,
+  hostWith,
+  rebuilt,
+  snapshotOf,
+  type TestLedger,
+} from './builders.js';
 
 const opened: TestLedger[] = [];
 
@@ -28,7 +36,7 @@ afterEach(() => Promise.all(opened.splice(0).map((ledger) => ledger.close())));
 /** Everything that a ledger does once. */
 async function expectToWork(ledger: TestLedger): Promise<void> {
   const { epoch } = await ledger.state();
-  await ledger.replace(epoch + 1, 0, snapshotOf([hostWith('a', { cpu: 4 })]));
+  await rebuilt(ledger, epoch + 1, 0, snapshotOf([hostWith('a', { cpu: 4 })]));
   expect(await book(ledger, bookingOf('vm', 'a', { cpu: 3 }))).toEqual(['booked']);
   await ledger.release([bookingOf('vm', 'a', { cpu: 3 })]);
   expect(await ledger.overdueBookings(0, 1)).toEqual([]);

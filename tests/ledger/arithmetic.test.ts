@@ -17,6 +17,7 @@ import {
   book,
   bookingOf,
   hostWith,
+  rebuilt,
   snapshotOf,
   type TestLedger,
 } from './builders.js';
@@ -70,7 +71,7 @@ it('the script books what the filter lets through, and nothing else', async () =
     fc.asyncProperty(state, async ({ limit, used, asked }) => {
       epoch += 1;
       const standing = used > 0 ? [allocationOf(bookingOf('old', 'a', { cpu: used }))] : [];
-      await ledger.replace(epoch, 0, snapshotOf([hostWith('a', { cpu: limit })], standing));
+      await rebuilt(ledger, epoch, 0, snapshotOf([hostWith('a', { cpu: limit })], standing));
       const [kind] = await book(ledger, bookingOf('new', 'a', { cpu: asked }));
       const short = shortfalls({ cpu: limit }, { cpu: used }, { cpu: asked });
       expect(kind).toBe(short.length === 0 ? 'booked' : 'insufficient');

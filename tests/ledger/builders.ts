@@ -1,4 +1,5 @@
 /** Builders and small journeys for tests of the ledger. */
+import { randomUUID } from 'node:crypto';
 import { DomainError } from '../../src/model/errors.js';
 import type { Host } from '../../src/model/host.js';
 import { factsOf } from '../../src/model/host.js';
@@ -7,6 +8,7 @@ import type {
   Booking,
   CatalogueSnapshot,
   Ledger,
+  LedgerPart,
   PlacementTurn,
 } from '../../src/model/ports.js';
 import type { GroupCount, Membership } from '../../src/model/groups.js';
@@ -86,6 +88,39 @@ export const snapshotOf = (
   hosts: readonly Host[],
   allocations: readonly Allocation[] = [],
 ): CatalogueSnapshot => ({ hosts, allocations });
+
+/** Nobody who builds one in a test takes so long. */
+const IDLE_MS = 60_000;
+
+/** Hosts or bookings of one part. */
+const PART = 500;
+
+/**
+ * A ledger made of a snapshot, and what it replaces cleared away.
+ * @returns its incarnation; null when one of this epoch or a later one is there
+ */
+export async function rebuilt(
+  ledger: Pick<TestLedger, 'stage' | 'swap' | 'clearAway'>,
+  epoch: number,
+  highWater: number,
+  { hosts, allocations }: CatalogueSnapshot,
+): Promise<string | null> {
+  const incarnation = randomUUID();
+  let parts = 0;
+  const put = async (part: Partial<LedgerPart>) => {
+    parts += 1;
+    await ledger.stage(incarnation, parts, { hosts: [], gone: [], allocations: [], ...part });
+  };
+  for (let from = 0; parts === 0 || from < hosts.length; from += PART) {
+    await put({ hosts: hosts.slice(from, from + PART).map(factsOf) });
+  }
+  for (let from = 0; from < allocations.length; from += PART) {
+    await put({ allocations: allocations.slice(from, from + PART) });
+  }
+  const isSwapped = await ledger.swap(incarnation, { epoch, highWater, parts });
+  await ledger.clearAway(IDLE_MS);
+  return isSwapped ? incarnation : null;
+}
 
 /** Runs something under the placement lock. */
 export async function inTurn<T>(

@@ -10,6 +10,7 @@ import {
   bookedBy,
   bookingOf,
   hostWith,
+  rebuilt,
   snapshotOf,
   untilAnswered,
   type TestLedger,
@@ -53,7 +54,7 @@ describe('redis cluster', () => {
   it('keeps all keys of a cell on one slot', async () => {
     const ledger = await open();
     const groups = [{ key: 'root/g', policy: 'affinity' as const }];
-    await ledger.replace(1, 0, snapshotOf([hostWith('a', { cpu: 4 })]));
+    await rebuilt(ledger, 1, 0, snapshotOf([hostWith('a', { cpu: 4 })]));
     await book(ledger, bookingOf('vm', 'a', { cpu: 1 }, 'first', { groups }));
     const raw = node.server.client();
     const keys = await raw.keys('*');
@@ -64,13 +65,13 @@ describe('redis cluster', () => {
 
   it('notices a node that came back empty, and goes on after a rebuild', async () => {
     const ledger = await open();
-    await ledger.replace(1, 0, snapshotOf([hostWith('a', { cpu: 4 })]));
+    await rebuilt(ledger, 1, 0, snapshotOf([hostWith('a', { cpu: 4 })]));
     expect(await book(ledger, bookingOf('vm', 'a', { cpu: 3 }))).toEqual(['booked']);
     await node.server.restart('SIGKILL');
     const opening = untilAnswered(() => ledger.openTurn());
     await expect(opening).rejects.toMatchObject({ code: 'ledger_rebuilding' });
     expect((await untilAnswered(() => ledger.state())).incarnation).toBeNull();
-    await ledger.replace(2, 9, snapshotOf([hostWith('a', { cpu: 4 })]));
+    await rebuilt(ledger, 2, 9, snapshotOf([hostWith('a', { cpu: 4 })]));
     expect(await book(ledger, bookingOf('vm', 'a', { cpu: 3 }))).toEqual(['booked']);
     expect(await bookedBy(ledger)).toEqual({ a: { cpu: 3 } });
   }, 60_000);

@@ -13,6 +13,7 @@ import {
   inGroup,
   inTurn,
   membersIn,
+  rebuilt,
   snapshotOf,
   type TestLedger,
 } from './builders.js';
@@ -32,7 +33,8 @@ export function describeFrees(hand: () => TestLedger): void {
 
     beforeEach(async () => {
       ledger = hand();
-      await ledger.replace(
+      await rebuilt(
+        ledger,
         1,
         0,
         snapshotOf([hostWith('a', { cpu: 10 }), hostWith('b', { cpu: 10 })]),

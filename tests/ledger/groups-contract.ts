@@ -11,6 +11,7 @@ import {
   inTurn,
   membersIn,
   propose,
+  rebuilt,
   snapshotOf,
   type TestLedger,
 } from './builders.js';
@@ -28,7 +29,7 @@ export function describeGroups(replicas: () => readonly [TestLedger, TestLedger]
 
     beforeEach(async () => {
       [ledger, other] = replicas();
-      await ledger.replace(1, 0, snapshotOf(HOSTS.map((id) => hostWith(id, { cpu: 100 }))));
+      await rebuilt(ledger, 1, 0, snapshotOf(HOSTS.map((id) => hostWith(id, { cpu: 100 }))));
     });
 
     it('keep one member a host when replicas book blindly and at once', async () => {
@@ -119,7 +120,7 @@ export function describeGroups(replicas: () => readonly [TestLedger, TestLedger]
         allocationOf(member('v4', 'h2', inGroup('soft-affinity')), 2),
       ];
       const hosts = HOSTS.map((id) => hostWith(id, { cpu: 100 }));
-      await other.replace(2, 0, snapshotOf(hosts, standing));
+      await rebuilt(other, 2, 0, snapshotOf(hosts, standing));
       for (const replica of [ledger, other]) {
         expect(membersIn(await replica.view(), 'g', 'old')).toEqual({
           g: { h1: [1, 1], h2: [1, 0] },

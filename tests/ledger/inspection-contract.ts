@@ -7,6 +7,7 @@ import {
   factsWith,
   hostWith,
   inGroup,
+  rebuilt,
   snapshotOf,
   type TestLedger,
 } from './builders.js';
@@ -21,7 +22,7 @@ export function describeInspection(hand: () => InspectedLedger): void {
     beforeEach(async () => {
       ledger = hand();
       const hosts = [hostWith('a', { cpu: 10 }), hostWith('b', { cpu: 10 })];
-      await ledger.replace(1, 0, snapshotOf(hosts));
+      await rebuilt(ledger, 1, 0, snapshotOf(hosts));
       const found = await ledger.mark();
       if (found === null) throw new Error('there is a ledger');
       mark = found;
@@ -53,7 +54,7 @@ export function describeInspection(hand: () => InspectedLedger): void {
     });
 
     it('tells nothing of a ledger that was replaced since', async () => {
-      await ledger.replace(2, 0, snapshotOf([]));
+      await rebuilt(ledger, 2, 0, snapshotOf([]));
       expect(await ledger.inspect(mark)).toBeNull();
     });
   });

@@ -13,6 +13,7 @@ import {
   hostWith,
   inTurn,
   propose,
+  rebuilt,
   snapshotOf,
   type TestLedger,
 } from './builders.js';
@@ -54,7 +55,7 @@ export function describeLedgerContract(name: string, fixture: () => LedgerFixtur
       it('takes no hosts and gives nothing back', async () => {
         await ledger.pushHosts([factsWith('a', { cpu: 4 })]);
         await ledger.release([bookingOf('vm', 'a', { cpu: 1 })]);
-        await ledger.replace(1, 0, snapshotOf([]));
+        await rebuilt(ledger, 1, 0, snapshotOf([]));
         expect(await ledger.totals()).toEqual(new Map());
       });
     });
@@ -63,7 +64,7 @@ export function describeLedgerContract(name: string, fixture: () => LedgerFixtur
       it('brings hosts and allocations, and goes on after the high-water mark', async () => {
         const standing = allocationOf(bookingOf('vm', 'a', { cpu: 3, memory: 10 }));
         const hosts = [hostWith('a', { cpu: 4, memory: 20 }), hostWith('b', { cpu: 4 })];
-        expect(await ledger.replace(7, 41, snapshotOf(hosts, [standing]))).toEqual(
+        expect(await rebuilt(ledger, 7, 41, snapshotOf(hosts, [standing]))).toEqual(
           expect.any(String),
         );
         const state = await other.state();
@@ -75,20 +76,20 @@ export function describeLedgerContract(name: string, fixture: () => LedgerFixtur
       });
 
       it('refuses an epoch that is not newer', async () => {
-        expect(await ledger.replace(2, 0, snapshotOf([hostWith('a', { cpu: 1 })]))).toEqual(
+        expect(await rebuilt(ledger, 2, 0, snapshotOf([hostWith('a', { cpu: 1 })]))).toEqual(
           expect.any(String),
         );
         const before = await ledger.state();
-        expect(await other.replace(2, 0, snapshotOf([]))).toBeNull();
-        expect(await other.replace(1, 0, snapshotOf([]))).toBeNull();
+        expect(await rebuilt(other, 2, 0, snapshotOf([]))).toBeNull();
+        expect(await rebuilt(other, 1, 0, snapshotOf([]))).toBeNull();
         expect(await other.state()).toEqual(before);
         expect(await bookedBy(other)).toEqual({ a: {} });
       });
 
       it('shuts out a turn that was opened on the old ledger', async () => {
-        await ledger.replace(1, 0, snapshotOf([hostWith('a', { cpu: 9 })]));
+        await rebuilt(ledger, 1, 0, snapshotOf([hostWith('a', { cpu: 9 })]));
         await inTurn(ledger, async (turn) => {
-          await other.replace(2, 0, snapshotOf([hostWith('a', { cpu: 9 })]));
+          await rebuilt(other, 2, 0, snapshotOf([hostWith('a', { cpu: 9 })]));
           await expect(propose(turn, [bookingOf('vm', 'a', { cpu: 1 })])).rejects.toMatchObject({
             code: 'ledger_rebuilding',
           });
@@ -102,7 +103,8 @@ export function describeLedgerContract(name: string, fixture: () => LedgerFixtur
 
     describe('booking', () => {
       beforeEach(async () => {
-        await ledger.replace(
+        await rebuilt(
+          ledger,
           1,
           0,
           snapshotOf([
@@ -243,7 +245,7 @@ export function describeLedgerContract(name: string, fixture: () => LedgerFixtur
     });
 
     describe('release and commit', () => {
-      beforeEach(() => ledger.replace(1, 0, snapshotOf([hostWith('a', { cpu: 10, memory: 10 })])));
+      beforeEach(() => rebuilt(ledger, 1, 0, snapshotOf([hostWith('a', { cpu: 10, memory: 10 })])));
 
       it('gives back once', async () => {
         const gone = bookingOf('v1', 'a', { cpu: 2, memory: 3 });
@@ -295,7 +297,7 @@ export function describeLedgerContract(name: string, fixture: () => LedgerFixtur
     });
 
     describe('hosts', () => {
-      beforeEach(() => ledger.replace(1, 0, snapshotOf([hostWith('a', { cpu: 10, gpu: 2 })])));
+      beforeEach(() => rebuilt(ledger, 1, 0, snapshotOf([hostWith('a', { cpu: 10, gpu: 2 })])));
 
       it('shows new and changed hosts to views and to a turn that is open', async () => {
         await ledger.view();

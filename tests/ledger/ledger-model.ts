@@ -19,6 +19,7 @@ import {
   inTurn,
   membersIn,
   propose,
+  rebuilt,
   snapshotOf,
   type TestLedger,
 } from './builders.js';
@@ -246,7 +247,7 @@ export async function checkAgainstModel(
       const model = new Model();
       const limits = { cpu: 8, memory: 20 };
       epoch += 1;
-      await replicas[0].replace(epoch, 0, snapshotOf(HOST_IDS.map((id) => hostWith(id, limits))));
+      await rebuilt(replicas[0], epoch, 0, snapshotOf(HOST_IDS.map((id) => hostWith(id, limits))));
       for (const id of HOST_IDS) model.setHost(id, limits, true, 1);
       for (const each of operations) {
         const replica = replicas[each.by];

@@ -17,11 +17,13 @@ import {
   inTurn,
   membersIn,
   propose,
+  rebuilt,
   snapshotOf,
   type TestLedger,
 } from './builders.js';
 import type { InspectedLedger } from './inspection-contract.js';
 import { describeLedgerContract } from './ledger-contract.js';
+import { ledgerPrefix } from '../support/ledger-in-place.js';
 
 const PREFIX = 'berth:{test}:';
 const META = `${PREFIX}meta`;
@@ -64,7 +66,8 @@ describe('redis: what may happen to it', () => {
 
   beforeEach(async () => {
     ledger = await open();
-    await ledger.replace(
+    await rebuilt(
+      ledger,
       1,
       0,
       snapshotOf([hostWith('a', { cpu: 10 }), hostWith('b', { cpu: 10 })]),
@@ -153,9 +156,9 @@ describe('redis: what may happen to it', () => {
       expect((await ledger.state()).incarnation).toBeNull();
       await ledger.release([bookingOf('vm', 'a', { cpu: 1 })]);
       await ledger.pushHosts([factsWith('a', { cpu: 1 })]);
-      expect(await raw.keys(`${PREFIX}{host,vm}*`)).toEqual([]);
+      expect(await raw.keys(`${PREFIX}*:{host,vm}*`)).toEqual([]);
 
-      await ledger.replace(2, 30, snapshotOf([hostWith('a', { cpu: 10 })]));
+      await rebuilt(ledger, 2, 30, snapshotOf([hostWith('a', { cpu: 10 })]));
       expect(await book(ledger, bookingOf('vm', 'a', { cpu: 1 }))).toEqual(['booked']);
       expect(await ledger.state()).toMatchObject({ epoch: 2, seq: 32 });
     });
@@ -166,7 +169,7 @@ describe('redis: what may happen to it', () => {
       await expect(propose(turn, [bookingOf('vm', 'a', { cpu: 1 })])).rejects.toMatchObject(
         REBUILDING,
       );
-      expect(await raw.exists(`${PREFIX}vm:vm`)).toBe(0);
+      expect(await raw.keys(`${PREFIX}*:vm:vm`)).toEqual([]);
     });
 
     it('refuses to book when the sequence number went back, until a rebuild', async () => {
@@ -182,7 +185,7 @@ describe('redis: what may happen to it', () => {
       expect((await ledger.state()).incarnation).toBeNull();
       await expect(ledger.view()).rejects.toMatchObject(REBUILDING);
       await expect(ledger.openTurn()).rejects.toMatchObject(REBUILDING);
-      await ledger.replace(2, 0, snapshotOf([hostWith('a', { cpu: 10 })]));
+      await rebuilt(ledger, 2, 0, snapshotOf([hostWith('a', { cpu: 10 })]));
       expect((await ledger.state()).incarnation).not.toBeNull();
       expect(await book(ledger, bookingOf('v2', 'a', { cpu: 1 }))).toEqual(['booked']);
     });
@@ -281,7 +284,7 @@ describe('redis: what may happen to it', () => {
       const workers = [worker(ledger, 'x'), worker(other, 'y')];
       const views: unknown[] = [];
       for (let epoch = 2; epoch < 12; epoch += 1) {
-        await ledger.replace(epoch, 0, snapshotOf(hosts, [standing]));
+        await rebuilt(ledger, epoch, 0, snapshotOf(hosts, [standing]));
         views.push(bookedIn(await other.view()));
       }
       stop = true;
@@ -289,54 +292,64 @@ describe('redis: what may happen to it', () => {
       expect(views).toHaveLength(10);
       expect(await bookedBy(ledger)).toEqual(await sumsOfAllocations());
       expect(bookedIn(await other.view())).toEqual(await sumsOfAllocations());
-      expect(await raw.hget(`${PREFIX}vm:kept`, 'state')).toBe('committed');
+      expect(await raw.hget(`${await inPlace()}vm:kept`, 'state')).toBe('committed');
       expect(membersIn(await other.view(), 'g')).toEqual({ g: { a: [1, 1] } });
-      expect(await raw.keys(`${PREFIX}next:*`)).toEqual([]);
+      expect(await ledgersLeft()).toBe(1);
     });
 
     it('fails cleanly when Redis is emptied while it is under way', async () => {
-      const ids = Array.from({ length: 3_000 }, (_, index) => `h${index.toString()}`);
-      const hosts = ids.map((id, index) => {
-        const host = hostWith(id, { cpu: 1 });
-        if (index !== 1_200) return host;
-        // Asked for when the third of six chunks is written: two are in Redis by then.
-        return {
-          ...host,
-          get inventory() {
-            void raw.flushall();
-            return host.inventory;
-          },
-        };
-      });
-      await expect(ledger.replace(2, 0, snapshotOf(hosts))).rejects.toMatchObject(REBUILDING);
+      const part = { hosts: [factsWith('a', { cpu: 1 })], gone: [], allocations: [] };
+      await ledger.stage('half', 1, part);
+      await raw.flushall();
+      await expect(ledger.stage('half', 2, part)).rejects.toMatchObject(REBUILDING);
+      await expect(ledger.swap('half', { epoch: 2, highWater: 0, parts: 2 })).rejects.toMatchObject(
+        REBUILDING,
+      );
       expect((await ledger.state()).incarnation).toBeNull();
-      const again = ids.map((id) => hostWith(id, { cpu: 1 }));
-      expect(await ledger.replace(3, 0, snapshotOf(again))).toEqual(expect.any(String));
+      const again = Array.from({ length: 3_000 }, (_, at) => hostWith(`h${at}`, { cpu: 1 }));
+      expect(await rebuilt(ledger, 3, 0, snapshotOf(again))).toEqual(expect.any(String));
       expect((await ledger.view()).size).toBe(3_000);
-      expect(await raw.keys(`${PREFIX}next:*`)).toEqual([]);
+      expect(await ledgersLeft()).toBe(1);
     });
 
-    it('clears away what a rebuild left that did not end', async () => {
-      const staging = `${PREFIX}next:1:left`;
-      await raw.zadd(`${PREFIX}stagings`, 0, '1:left');
-      await raw.sadd(`${staging}:hosts`, 'a');
-      await raw.hset(`${staging}:host:a`, 'up', '1');
-      await raw.sadd(`${staging}:groups`, 'root/g');
-      await raw.hset(`${staging}:group:root/g`, 'a', '1 0');
-      await ledger.replace(2, 0, snapshotOf([hostWith('a', { cpu: 10 })]));
-      expect(await raw.keys(`${PREFIX}next:*`)).toEqual([]);
+    it('takes no part twice, and none that another is missing before', async () => {
+      const part = { hosts: [factsWith('a', { cpu: 1 })], gone: [], allocations: [] };
+      await ledger.stage('new', 1, part);
+      await expect(ledger.stage('new', 1, part)).rejects.toMatchObject(REBUILDING);
+      await expect(ledger.stage('new', 3, part)).rejects.toMatchObject(REBUILDING);
+      await ledger.stage('new', 2, part);
+      await expect(ledger.swap('new', { epoch: 2, highWater: 0, parts: 3 })).rejects.toMatchObject(
+        REBUILDING,
+      );
+      expect(await ledger.swap('new', { epoch: 2, highWater: 0, parts: 2 })).toBe(true);
+    });
+
+    it('clears away what was replaced, and what was not finished when nobody is at it', async () => {
+      await book(ledger, bookingOf('vm', 'a', { cpu: 1 }, 'vm', { groups: [inGroup('affinity')] }));
+      const part = { hosts: [factsWith('a', { cpu: 1 })], gone: [], allocations: [] };
+      await ledger.stage('left', 1, part);
+      await ledger.stage('new', 1, part);
+      await ledger.swap('new', { epoch: 2, highWater: 0, parts: 1 });
+      expect(await ledgersLeft()).toBe(3);
+      await ledger.clearAway(60_000);
+      expect(await ledgersLeft()).toBe(2);
+      expect(await ledger.stage('left', 2, part)).toBe(0);
+      await ledger.clearAway(-60_000);
+      expect(await ledgersLeft()).toBe(1);
+      await expect(ledger.stage('left', 3, part)).rejects.toMatchObject(REBUILDING);
+      expect(await bookedBy(ledger)).toEqual({ a: {} });
       expect(await raw.zcard(`${PREFIX}stagings`)).toBe(0);
     });
 
     it('keeps the fence and never lets the sequence number go back', async () => {
       await book(ledger, bookingOf('vm', 'a', { cpu: 1 }));
       const before = await raw.hgetall(META);
-      await ledger.replace(2, 0, snapshotOf([hostWith('a', { cpu: 10 })]));
+      await rebuilt(ledger, 2, 0, snapshotOf([hostWith('a', { cpu: 10 })]));
       const after = await raw.hgetall(META);
       expect(after.fence).toBe(before.fence);
       expect(Number(after.seq)).toBe(Number(before.seq) + 1);
       expect(after.incarnation).not.toBe(before.incarnation);
-      expect(await raw.exists(`${PREFIX}reserved`, `${PREFIX}vm:vm`, `${PREFIX}host:b`)).toBe(0);
+      expect(await raw.keys(`${PREFIX}*:{reserved,vm:vm,host:b}`)).toEqual([]);
     });
   });
 
@@ -344,7 +357,7 @@ describe('redis: what may happen to it', () => {
     it('are kept with all that a rebuild and an operator want to know', async () => {
       const booking = bookingOf('vm', 'a', { cpu: 2, gpu: 0 });
       await book(ledger, booking);
-      expect(await raw.hgetall(`${PREFIX}vm:vm`)).toEqual({
+      expect(await raw.hgetall(`${await inPlace()}vm:vm`)).toEqual({
         host: 'a',
         amounts: '{"cpu":2}',
         path: 'root',
@@ -353,7 +366,7 @@ describe('redis: what may happen to it', () => {
         booking: booking.bookingId,
       });
       await ledger.commit([{ ...booking, assignment: 12 }]);
-      expect(await raw.hgetall(`${PREFIX}vm:vm`)).toMatchObject({
+      expect(await raw.hgetall(`${await inPlace()}vm:vm`)).toMatchObject({
         state: 'committed',
         assignment: '12',
       });
@@ -365,33 +378,36 @@ describe('redis: what may happen to it', () => {
       const heir = bookingOf('vm', 'a', { cpu: 1 }, 'heir', { groups, frees: [held] });
       await book(ledger, held);
       await book(ledger, heir);
-      const hash = await raw.hgetall(`${PREFIX}vm:vm`);
+      const hash = await raw.hgetall(`${await inPlace()}vm:vm`);
       expect(JSON.parse(hash.groups ?? '')).toEqual(groups);
       expect(JSON.parse(hash.frees ?? '')).toMatchObject([{ vmId: 'rsv-1', host: 'b' }]);
-      expect(await raw.hgetall(`${PREFIX}group:root/g`)).toEqual({ a: '1 1' });
-      expect(await raw.hgetall(`${PREFIX}group:root/near`)).toEqual({ a: '1 0' });
-      expect((await raw.smembers(`${PREFIX}groups`)).sort()).toEqual(['root/g', 'root/near']);
+      expect(await raw.hgetall(`${await inPlace()}group:root/g`)).toEqual({ a: '1 1' });
+      expect(await raw.hgetall(`${await inPlace()}group:root/near`)).toEqual({ a: '1 0' });
+      expect((await raw.smembers(`${await inPlace()}groups`)).sort()).toEqual([
+        'root/g',
+        'root/near',
+      ]);
       await ledger.commit([{ ...heir, assignment: 3 }]);
-      expect(await raw.hexists(`${PREFIX}vm:vm`, 'frees')).toBe(0);
+      expect(await raw.hexists(`${await inPlace()}vm:vm`, 'frees')).toBe(0);
       await ledger.release([heir]);
-      expect(await raw.keys(`${PREFIX}group*`)).toEqual([]);
-      expect(await raw.keys(`${PREFIX}vm*`)).toEqual([]);
+      expect(await raw.keys(`${await inPlace()}group*`)).toEqual([]);
+      expect(await raw.keys(`${await inPlace()}vm*`)).toEqual([]);
     });
 
     it('never bring a sum below nothing, whatever was done to it by hand', async () => {
       const booking = bookingOf('vm', 'a', { cpu: 3 });
       await book(ledger, booking);
-      await raw.hset(`${PREFIX}host:a`, 'used:cpu', 1);
+      await raw.hset(`${await inPlace()}host:a`, 'used:cpu', 1);
       await ledger.release([booking]);
-      expect(await raw.hget(`${PREFIX}host:a`, 'used:cpu')).toBe('0');
+      expect(await raw.hget(`${await inPlace()}host:a`, 'used:cpu')).toBe('0');
     });
 
     it('that are gone leave no lease behind', async () => {
       await book(ledger, bookingOf('v1', 'a', { cpu: 1 }), bookingOf('v2', 'a', { cpu: 1 }));
-      await raw.del(`${PREFIX}vm:v1`);
+      await raw.del(`${await inPlace()}vm:v1`);
       const overdue = await ledger.overdueBookings(-60_000, 10);
       expect(overdue.map(({ vmId }) => vmId)).toEqual(['v2']);
-      expect(await raw.zrange(`${PREFIX}reserved`, 0, '-1')).toEqual(['v2']);
+      expect(await raw.zrange(`${await inPlace()}reserved`, 0, '-1')).toEqual(['v2']);
     });
   });
 
@@ -404,9 +420,18 @@ describe('redis: what may happen to it', () => {
     expect(await bookedBy(ledger)).toEqual({ a: {}, b: {} });
   });
 
+  const inPlace = () => ledgerPrefix(raw, 'test');
+
+  /** Ledgers of which there is anything, in place or not. */
+  async function ledgersLeft(): Promise<number> {
+    const keys = await raw.keys(`${PREFIX}*:*`);
+    const names = keys.map((key) => key.slice(PREFIX.length).split(':')[0]);
+    return new Set(names.filter((name) => name !== 'lock')).size;
+  }
+
   async function sumsOfAllocations(): Promise<Record<string, { cpu?: number }>> {
     const sums: Record<string, { cpu?: number }> = { a: {}, b: {} };
-    for (const key of await raw.keys(`${PREFIX}vm:*`)) {
+    for (const key of await raw.keys(`${await inPlace()}vm:*`)) {
       const { host = '', amounts = '{}' } = await raw.hgetall(key);
       const { cpu } = JSON.parse(amounts) as { cpu: number };
       sums[host] = { cpu: (sums[host]?.cpu ?? 0) + cpu };

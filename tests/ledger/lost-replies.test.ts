@@ -17,10 +17,12 @@ import {
   factsWith,
   hostWith,
   propose,
+  rebuilt,
   snapshotOf,
   untilAnswered,
   type TestLedger,
 } from './builders.js';
+import { ledgerPrefix } from '../support/ledger-in-place.js';
 
 const UNAVAILABLE = { code: 'ledger_unavailable', retryAfterS: 1 };
 const OLD = bookingOf('old', 'a', { cpu: 3 });
@@ -45,7 +47,7 @@ beforeEach(async () => {
   redis = await startRedis();
   proxy = await TcpProxy.start({ port: Number(new URL(redis.url).port) });
   ledger = await open(`redis://127.0.0.1:${proxy.port}`);
-  await ledger.replace(1, 0, snapshotOf([HOST]));
+  await rebuilt(ledger, 1, 0, snapshotOf([HOST]));
   // Redis knows the scripts by now, so that one command is the whole change.
   await book(ledger, OLD, bookingOf('gone', 'a', { cpu: 1 }));
   await ledger.commit([{ ...OLD, assignment: 1 }]);
@@ -61,9 +63,10 @@ afterEach(async () => {
 /** The state of a booking, and whether it counts as one that nobody has recorded. */
 async function stateOf(vmId: string): Promise<{ state: string | null; reserved: boolean }> {
   const client = redis.client();
+  const prefix = await ledgerPrefix(client, 'test');
   const [state, score] = await Promise.all([
-    client.hget(`berth:{test}:vm:${vmId}`, 'state'),
-    client.zscore('berth:{test}:reserved', vmId),
+    client.hget(`${prefix}vm:${vmId}`, 'state'),
+    client.zscore(`${prefix}reserved`, vmId),
   ]);
   return { state, reserved: score !== null };
 }
@@ -144,13 +147,13 @@ describe('a rebuild', () => {
   const snapshot = snapshotOf([HOST], [allocationOf(OLD)]);
 
   it('whose swap is not answered is made again under the next epoch, with equal books', async () => {
-    await ledger.replace(2, 0, snapshot);
-    const lost = proxy.loseReply({ to: /evalsha/i });
-    await expect(ledger.replace(3, 0, snapshot)).rejects.toMatchObject(UNAVAILABLE);
+    await rebuilt(ledger, 2, 0, snapshot);
+    const lost = proxy.loseReply({ to: /:log\b[^]*:stagings/ });
+    await expect(rebuilt(ledger, 3, 0, snapshot)).rejects.toMatchObject(UNAVAILABLE);
     await lost;
     // It is in place, so the same one finds nothing to do.
-    expect(await untilAnswered(() => ledger.replace(3, 0, snapshot))).toBeNull();
-    expect(await untilAnswered(() => ledger.replace(4, 0, snapshot))).toEqual(expect.any(String));
+    expect(await untilAnswered(() => rebuilt(ledger, 3, 0, snapshot))).toBeNull();
+    expect(await untilAnswered(() => rebuilt(ledger, 4, 0, snapshot))).toEqual(expect.any(String));
     expect(await untilAnswered(() => book(ledger, NEW))).toEqual(['booked']);
     expect(await bookedBy(ledger)).toEqual({ a: { cpu: 7 } });
   });
@@ -161,10 +164,10 @@ describe('a rebuild', () => {
     );
     const large = snapshotOf([hostWith('b', { cpu: 1_000 })], vms);
     const lost = proxy.loseReply({ to: /v150/ });
-    await expect(ledger.replace(2, 0, large)).rejects.toMatchObject(UNAVAILABLE);
+    await expect(rebuilt(ledger, 2, 0, large)).rejects.toMatchObject(UNAVAILABLE);
     await lost;
     expect(await untilAnswered(() => bookedBy(ledger))).toEqual({ a: { cpu: 3 } });
-    await untilAnswered(() => ledger.replace(2, 0, large));
+    await untilAnswered(() => rebuilt(ledger, 2, 0, large));
     expect(await untilAnswered(() => bookedBy(ledger))).toEqual({ b: { cpu: 200 } });
   });
 });

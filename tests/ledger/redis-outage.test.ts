@@ -13,6 +13,7 @@ import {
   hostWith,
   inTurn,
   propose,
+  rebuilt,
   snapshotOf,
   untilAnswered,
   type TestLedger,
@@ -36,7 +37,7 @@ async function start(
     ...options,
   });
   opened.push(ledger);
-  await ledger.replace(1, 0, snapshotOf([hostWith('a', { cpu: 10 })]));
+  await rebuilt(ledger, 1, 0, snapshotOf([hostWith('a', { cpu: 10 })]));
   return ledger;
 }
 
@@ -82,7 +83,7 @@ describe('Redis away', () => {
     const opening = untilAnswered(() => ledger.openTurn());
     await expect(opening).rejects.toMatchObject({ code: 'ledger_rebuilding' });
     expect((await untilAnswered(() => ledger.state())).incarnation).toBeNull();
-    expect(await ledger.replace(2, 9, snapshotOf([hostWith('a', { cpu: 10 })]))).toEqual(
+    expect(await rebuilt(ledger, 2, 9, snapshotOf([hostWith('a', { cpu: 10 })]))).toEqual(
       expect.any(String),
     );
     expect(await book(ledger, bookingOf('vm', 'a', { cpu: 4 }))).toEqual(['booked']);

@@ -12,10 +12,12 @@ import {
   bookingOf,
   codeOf,
   hostWith,
+  rebuilt,
   snapshotOf,
   untilAnswered,
   type TestLedger,
 } from './builders.js';
+import { ledgerPrefix } from '../support/ledger-in-place.js';
 
 /** Of ioredis, out of reach: it is what its listener to the Sentinels disconnects at their word. */
 interface Connector {
@@ -119,7 +121,7 @@ describe('behind Sentinels', () => {
 
   it('a master without replicas books nothing where it must not, and is left for the present one', async () => {
     const ledger = await open();
-    await ledger.replace(1, 0, snapshotOf([hostWith('a', { cpu: 10 })]));
+    await rebuilt(ledger, 1, 0, snapshotOf([hostWith('a', { cpu: 10 })]));
     await replicated();
     const before = await lockersOf();
     await set.master.client().config('SET', 'min-replicas-to-write', '1');
@@ -140,7 +142,7 @@ describe('a failover', () => {
   beforeEach(async () => {
     set = await startSentinelSet();
     ledger = await open();
-    await ledger.replace(1, 0, snapshotOf([hostWith('a', { cpu: 10 })]));
+    await rebuilt(ledger, 1, 0, snapshotOf([hostWith('a', { cpu: 10 })]));
     expect(await bookWhenAnswered(ledger, 'v1')).toBe('booked');
     await replicated();
   }, 180_000);
@@ -171,7 +173,9 @@ describe('a failover', () => {
     expect(await bookWhenAnswered(ledger, 'v2')).toBe('ledger_rebuilding');
     expect((await untilAnswered(() => ledger.state())).incarnation).toBeNull();
     const snapshot = snapshotOf([hostWith('a', { cpu: 10 })]);
-    expect(await untilAnswered(() => ledger.replace(2, seq, snapshot))).toEqual(expect.any(String));
+    expect(await untilAnswered(() => rebuilt(ledger, 2, seq, snapshot))).toEqual(
+      expect.any(String),
+    );
     expect((await untilAnswered(() => ledger.state())).seq).toBeGreaterThan(seq);
     expect(await bookWhenAnswered(ledger, 'v2')).toBe('booked');
   }, 180_000);
@@ -187,7 +191,8 @@ describe('a failover', () => {
     for (const vmId of ['v3', 'v4', 'v5'])
       expect(await bookWhenAnswered(ledger, vmId)).toBe('booked');
     expect(await bookedWhenAnswered(ledger)).toEqual({ a: { cpu: 5 } });
-    const used = await set.replica.client().hget('berth:{test}:host:a', 'used:cpu');
+    const replica = set.replica.client();
+    const used = await replica.hget(`${await ledgerPrefix(replica, 'test')}host:a`, 'used:cpu');
     expect(used).toBe('5');
   }, 180_000);
 });

@@ -11,6 +11,7 @@ import {
   inTurn,
   membersIn,
   propose,
+  rebuilt,
   snapshotOf,
   type TestLedger,
 } from './builders.js';
@@ -24,7 +25,8 @@ export function describeSets(hand: () => TestLedger): void {
 
     beforeEach(async () => {
       ledger = hand();
-      await ledger.replace(
+      await rebuilt(
+        ledger,
         1,
         0,
         snapshotOf([hostWith('a', { cpu: 10 }), hostWith('b', { cpu: 10 })]),

@@ -9,6 +9,7 @@ import { answeredOnce } from '../../src/api/idempotency.js';
 import type { Exchange } from '../../src/api/exchange.js';
 import { Loop } from '../../src/control/loop.js';
 import { DomainError } from '../../src/model/errors.js';
+import { factsOf, type Host } from '../../src/model/host.js';
 import type { Clock, Ledger } from '../../src/model/ports.js';
 import type { IdempotencyStore } from '../../src/model/stores/idempotency.js';
 import type { HostTable } from '../../src/placement/host-table.js';
@@ -22,6 +23,7 @@ import {
   bookingOf,
   hostWith,
   propose,
+  rebuilt,
   snapshotOf,
 } from '../ledger/builders.js';
 import { silentLog } from '../support/log.js';
@@ -55,6 +57,12 @@ function sleepers(s: fc.Scheduler): Clock {
 const ROOM = 2;
 const REPLICAS = 3;
 
+/** Books with these hosts and no bookings. */
+function fill(books: LedgerBooks, hosts: readonly Host[]): void {
+  books.stage('first', 1, { hosts: hosts.map(factsOf), gone: [], allocations: [] });
+  books.swap('first', { epoch: 1, highWater: 0, parts: 1 });
+}
+
 /** No order of the steps of three turns books more than there is, and all mirrors agree at the end. */
 export const turnsBookWhatThereIs = (
   booksAt: (clock: Clock) => LedgerBooks = (clock) => new LedgerBooks(() => clock.now()),
@@ -62,7 +70,7 @@ export const turnsBookWhatThereIs = (
   fc.asyncProperty(fc.scheduler(), async (s) => {
     const clock = sleepers(s);
     const books = booksAt(clock);
-    books.replace(1, 0, snapshotOf([hostWith('a', { cpu: ROOM })]));
+    fill(books, [hostWith('a', { cpu: ROOM })]);
     const ledgers = Array.from({ length: REPLICAS }, (_, at) =>
       createLedgerDouble({
         books,
@@ -116,7 +124,7 @@ export const rebuildsKeepBookings = () =>
     const clock = sleepers(s);
     const books = new LedgerBooks(() => clock.now());
     const hosts = [hostWith('a', { cpu: 10 })];
-    books.replace(1, 0, snapshotOf(hosts));
+    fill(books, hosts);
     const open = (name: string) =>
       createLedgerDouble({
         books,
@@ -129,8 +137,8 @@ export const rebuildsKeepBookings = () =>
     const [placer, builder, other] = [open('placer'), open('builder'), open('other')];
     const all = Promise.all([
       bookOne(placer, 'new'),
-      builder.replace(2, 5, snapshotOf(hosts, recorded)),
-      other.replace(2, 5, snapshotOf(hosts, recorded)),
+      rebuilt(builder, 2, 5, snapshotOf(hosts, recorded)),
+      rebuilt(other, 2, 5, snapshotOf(hosts, recorded)),
     ]);
     await s.waitFor(all);
     const [, first, second] = await all;

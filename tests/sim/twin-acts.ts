@@ -445,6 +445,7 @@ export function actor(tables: Tables, draw: (below: number) => number): () => Ac
       { name: 'endCordons', on: (c) => c.endCordons() },
       { name: 'purgeDeleted', on: (c) => c.purgeDeleted(-1) },
       { name: 'settleReleases', on: (c) => c.settleReleases(bookings) },
+      { name: 'bookings', on: (c) => c.bookings({ limit: 1_000, cursor: null }) },
       { name: 'nextEpoch', on: (c) => c.nextEpoch(0) },
       { name: 'agree', on: (c) => c.agree(epoch, 'made') },
       { name: 'recordedBookings', on: (c) => c.recordedBookings(bookings) },

@@ -3,6 +3,7 @@ import { Redis } from 'ioredis';
 import pg from 'pg';
 import type { Resources } from '../../src/model/resources.js';
 import type { Cluster } from './cluster.js';
+import { ledgerPrefix } from './ledger-in-place.js';
 
 type Sums = Record<string, Record<string, number>>;
 
@@ -41,7 +42,7 @@ async function readLedger(
     const ledgerSums: Sums = {};
     const limits: Sums = {};
     const ledgerAllocations: Sums = {};
-    const prefix = `berth:{${CELL}}:`;
+    const prefix = await ledgerPrefix(redis, CELL);
     for (const key of await redis.keys(`${prefix}host:*`)) {
       const id = key.slice(`${prefix}host:`.length);
       const fields = Object.entries(await redis.hgetall(key));

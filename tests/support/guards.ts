@@ -13,7 +13,15 @@ export type TransactionCheck = 'epoch' | 'limits';
 
 /** What is replaced by what, so that the check finds nothing wrong. */
 const CHECKS: Readonly<Record<ScriptCheck, readonly (readonly [string, string])[]>> = {
-  incarnation: [['if incarnation ~= ARGV[1] then', 'if false then']],
+  incarnation: [
+    ['if incarnation ~= ARGV[1] then', 'if false then'],
+    // The keys of another ledger are other ones: it is led to those of the one in place.
+    [
+      'books.prefix = cjson.decode(ARGV[5])',
+      `local ledger = string.match(KEYS[1], '^(.*)meta$') .. incarnation .. ':'
+      books.prefix = { host = ledger .. 'host:', vm = ledger .. 'vm:', group = ledger .. 'group:' }`,
+    ],
+  ],
   fence: [['if tonumber(fence or 0) > tonumber(ARGV[2]) then', 'if false then']],
   limits: [
     ['if used > (host.limit[class] or 0) then', 'if false then'],

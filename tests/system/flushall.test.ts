@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { VmBody } from '../../src/wire/vms.js';
 import { disagreements, readBooks } from '../support/books.js';
 import { call, Cluster, until, type Answer } from '../support/cluster.js';
+import { ledgerPrefix } from '../support/ledger-in-place.js';
 
 const VM = { cpu: 1, memory: 100, disk: 100 };
 const CLIENTS = 8;
@@ -81,7 +82,7 @@ describe('FLUSHALL under load', () => {
     const created = await call<VmBody>(url, 'POST', '/v1/vms?wait=running', { resources: VM });
     expect(created.body).toMatchObject({ state: 'running' });
     const client = cluster.redis.client();
-    await client.hincrby(`berth:{main}:host:${host.hostId}`, 'used:cpu', 5);
+    await client.hincrby(`${await ledgerPrefix(client)}host:${host.hostId}`, 'used:cpu', 5);
 
     const dry = await call(url, 'POST', '/v1/ops/rebuild', { dryRun: true });
     const drifted = { id: host.hostId, name: 'oak', drift: { cpu: 5 } };

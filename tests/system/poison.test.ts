@@ -8,6 +8,7 @@ import type { VerifyBody } from '../../src/wire/verify.js';
 import type { VmBody } from '../../src/wire/vms.js';
 import { ADMIN_TOKEN, call, Cluster, until, type Replica } from '../support/cluster.js';
 import { silentLog } from '../support/log.js';
+import { ledgerPrefix } from '../support/ledger-in-place.js';
 
 const SMALL = { cpu: 1, memory: 64, disk: 64 };
 
@@ -263,12 +264,13 @@ describe('in Redis', () => {
     '%s that cannot be read has the ledger made anew',
     async (_what, field, value) => {
       const redis = cluster.redis.client();
-      await redis.hset(`berth:{main}:host:${spoilt.hostId}`, field, value);
+      const hash = async () => `${await ledgerPrefix(redis)}host:${spoilt.hostId}`;
+      await redis.hset(await hash(), field, value);
       // A mirror reads hashes again when its place in the stream is gone.
       await redis.xadd('berth:{main}:log', '*', 'n', 'not a number', 'facts', '{{{');
       await allGoesOn();
       await until('a hash that can be read', async () => {
-        const found = await redis.hget(`berth:{main}:host:${spoilt.hostId}`, field);
+        const found = await redis.hget(await hash(), field);
         return found !== value;
       });
       await allGoesOn();

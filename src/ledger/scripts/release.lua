@@ -5,14 +5,11 @@ put back, uncommitted, for whoever settles such bookings to ask the catalogue ab
 
 KEYS[1]    meta          hash: incarnation, seq
 KEYS[2]    log           stream of changes
-KEYS[3]    reserved      sorted set: VM ids by time of booking, ms
-KEYS[4]    vms           set: VM ids
-KEYS[5]    groups        set: keys of groups
 ARGV[1]    bookingId     names the booking and no other
 ARGV[2]    vmId          the VM that has it
 ARGV[3]    hostId        the host that it is on
 ARGV[4]    logLengthMax  entries that the log keeps, about
-ARGV[5]    prefixes      JSON: {host, vm, group}: what their keys begin with
+ARGV[5]    prefix        of all keys of the cell
 Returns    RELEASED      the booking holds nothing any more
 Returns    UNKNOWN       nothing done: the VM has no booking, or another one
 Returns    NO_LEDGER     nothing done: a rebuild will bring the ledger
@@ -20,7 +17,8 @@ Keeps      I2 I3 I12
 ]]
 local incarnation, seq = unpack(redis.call('HMGET', KEYS[1], 'incarnation', 'seq'))
 if not incarnation then return { 'NO_LEDGER' } end
-books.prefix = cjson.decode(ARGV[5])
+local ledger = ARGV[5] .. incarnation .. ':'
+books.prefix = { host = ledger .. 'host:', vm = ledger .. 'vm:', group = ledger .. 'group:' }
 local vm = books.vm(ARGV[2])
 if not vm or vm.booking ~= ARGV[1] or vm.host ~= ARGV[3] then return { 'UNKNOWN' } end
 
@@ -31,6 +29,7 @@ if vm.state == 'reserved' then
   end
 end
 local used, groups = books.sums()
-local key = { meta = KEYS[1], log = KEYS[2], reserved = KEYS[3], vms = KEYS[4], groups = KEYS[5] }
+local key = { meta = KEYS[1], log = KEYS[2], reserved = ledger .. 'reserved', vms = ledger .. 'vms',
+  groups = ledger .. 'groups' }
 books.write(key, seq, ARGV[4], used, groups)
 return { 'RELEASED' }

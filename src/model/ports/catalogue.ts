@@ -4,7 +4,7 @@ import type { Host, HostPatch } from '../host.js';
 import type { HostState } from '../host-liveness.js';
 import type { InventoryOverrides } from '../inventory.js';
 import type { ReportNumber } from '../report-order.js';
-import type { Attempt, DesiredState, Reason, Vm, VmSpec, VmState } from '../vm.js';
+import type { Allocation, Attempt, DesiredState, Reason, Vm, VmSpec, VmState } from '../vm.js';
 import type { GroupRule } from '../groups.js';
 import type { Actor } from '../actor.js';
 import type { Page } from '../page.js';
@@ -96,6 +96,24 @@ export interface Agreement {
   readonly incarnation: string | null;
   /** The highest `seq` of a recorded booking. */
   readonly highWater: number;
+}
+
+/** An instant of the catalogue; says something to it alone. */
+export type CatalogueMark = string;
+
+export interface BookingQuery {
+  readonly limit: number;
+  readonly cursor: string | null;
+}
+
+export interface CatalogueChanges {
+  /** The instant of which this is. */
+  readonly mark: CatalogueMark;
+  /** Hosts of other revisions than are known: new, changed or retired. */
+  readonly hosts: readonly Host[];
+  /** Bookings that have ended. */
+  readonly gone: readonly LedgerBooking[];
+  readonly allocations: readonly Allocation[];
 }
 
 /** A VM that needs a step, leased to whoever took it. */
@@ -216,6 +234,20 @@ export interface Catalogue
   agree(epoch: number, incarnation: string): Promise<boolean>;
   /** Hosts and allocations as of one instant. */
   snapshot(): Promise<CatalogueSnapshot>;
+  /** Where the catalogue is now, for `changesSince`. */
+  mark(): Promise<CatalogueMark>;
+  /** Allocations page by page. Each page is of its own instant: what moves meanwhile is a change. */
+  bookings(query: BookingQuery): Promise<Page<Allocation>>;
+  /**
+   * What has changed since a mark, as of one instant; also some of what has not.
+   * @param revisions of hosts as they are known, by id
+   */
+  changesSince(
+    mark: CatalogueMark,
+    revisions: ReadonlyMap<string, number>,
+  ): Promise<CatalogueChanges>;
+  /** Forgets bookings that ended longer ago than this: marks from before say nothing. @returns how many */
+  purgeEnded(olderThanMs: number): Promise<number>;
   /** Which of these bookings are recorded, with their assignment. */
   recordedBookings(bookingIds: readonly string[]): Promise<ReadonlyMap<string, number>>;
   /** Releases that the ledger may not have heard of, oldest first. */

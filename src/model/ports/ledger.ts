@@ -114,15 +114,46 @@ export interface Ledger<Fleet> {
   /** What is booked per host, as the ledger has it now. Empty when there is no ledger. */
   totals(): Promise<ReadonlyMap<string, Resources>>;
   /**
-   * Builds a new ledger beside the present one and swaps it in with one script.
-   * @param highWater highest `seq` that the catalogue has recorded; the new ledger goes on after it
-   * @returns the new ledger's incarnation; null when one of this epoch or a later one is there
+   * Puts a part into a new ledger that is built beside the present one; nobody is shown it before it
+   * is swapped in. Parts may overlap: later ones win.
+   * @param incarnation the new ledger's, never used before
+   * @param number of the part; the first is 1
+   * @returns how many VMs it has more
+   * @throws DomainError `ledger_rebuilding` when the part before is not there (any more)
    */
-  replace(epoch: number, highWater: number, snapshot: CatalogueSnapshot): Promise<string | null>;
+  stage(incarnation: string, number: number, part: LedgerPart): Promise<number>;
+  /**
+   * Puts a staged ledger in the place of the present one, at once.
+   * @returns false when one of this epoch or a later one is there
+   * @throws DomainError `ledger_rebuilding` when not all parts are there
+   */
+  swap(incarnation: string, swap: LedgerSwap): Promise<boolean>;
+  /**
+   * Deletes ledgers that are not in place: replaced ones, and those that were never finished.
+   * @param idleMs without a new part for so long, nobody is at work at it any more
+   */
+  clearAway(idleMs: number): Promise<void>;
   close(): Promise<void>;
 }
 
-/** What the catalogue knows at one instant; a new ledger is made of it. */
+/** Some of what a new ledger is made of. */
+export interface LedgerPart {
+  readonly hosts: readonly HostFacts[];
+  /** Bookings that have ended; they are taken out before others come in. */
+  readonly gone: readonly LedgerBooking[];
+  readonly allocations: readonly Allocation[];
+}
+
+export interface LedgerSwap {
+  /** The catalogue's, under which all that was staged was read. */
+  readonly epoch: number;
+  /** Highest `seq` that the catalogue has recorded; the new ledger goes on after it. */
+  readonly highWater: number;
+  /** How many parts were staged. */
+  readonly parts: number;
+}
+
+/** What the catalogue knows at one instant. */
 export interface CatalogueSnapshot {
   readonly hosts: readonly Host[];
   readonly allocations: readonly Allocation[];

@@ -6,6 +6,7 @@
 import type { Catalogue } from '../../model/ports.js';
 import type { VerifyStore } from '../../model/stores/verify.js';
 import { agreementOf, leasesOf } from './agreement.js';
+import { changesOf } from './changes.js';
 import { drainsOf } from './drains.js';
 import { auditOf, eventsOf } from './events.js';
 import { fencesOf } from './fences.js';
@@ -39,6 +40,7 @@ export function catalogueDouble(options: CatalogueDoubleOptions): CatalogueDoubl
     ping: () => Promise.resolve(),
     close: () => Promise.resolve(),
     ...agreementOf(tables),
+    ...changesOf(tables),
     ...vmsOf(tables),
     ...recordOf(tables),
     ...reservationsOf(tables),

@@ -2,7 +2,7 @@
 import type { CapacityPolicy } from '../../model/inventory.js';
 import { FIRST_WATCH, type Watch } from '../../model/fleet-breaker.js';
 import type { GroupPolicy } from '../../model/groups.js';
-import type { Agreement, Clock } from '../../model/ports.js';
+import type { Agreement, Clock, LedgerBooking } from '../../model/ports.js';
 import type {
   AllocationRow,
   AuditRow,
@@ -44,6 +44,12 @@ const TICK_MS = 2 ** -12;
 export interface Member {
   readonly hostId: string;
   readonly policy: GroupPolicy;
+}
+
+export interface BookingChange {
+  readonly count: number;
+  readonly atMs: number;
+  readonly booking: LedgerBooking;
 }
 
 type Numbered = 'host' | 'vm' | 'reservation' | 'token' | 'audit';
@@ -111,6 +117,9 @@ export class Tables {
   readonly groups = new Map<string, Map<string, Member>>();
   /** Those that are kept. */
   readonly eventsByKey = new Map<string, EventRow>();
+  /** How often bookings have changed, and for each when it did last and whose it was. */
+  readonly bookingChanges = new Map<string, BookingChange>();
+  changeCount = 0;
   readonly #bookingOfVm = new Map<string, string>();
   readonly #bookingOfReservation = new Map<string, string>();
   readonly #vmsBookedOn = new Map<string, number>();
@@ -251,6 +260,7 @@ export class Tables {
 
   #indexAllocation(before: AllocationRow | undefined, after: AllocationRow | undefined): void {
     const bookingId = (after ?? before)?.bookingId ?? '';
+    this.#noteChange(after ?? before);
     this.allocationsOfHost.move(bookingId, before?.hostId ?? null, after?.hostId ?? null);
     if (before !== undefined) this.#unindex(before);
     if (after === undefined) return;
@@ -264,6 +274,14 @@ export class Tables {
       const members = this.groups.get(key) ?? new Map<string, Member>();
       this.groups.set(key, members.set(bookingId, { hostId, policy }));
     }
+  }
+
+  #noteChange(row: AllocationRow | undefined): void {
+    if (row === undefined) return;
+    this.changeCount += 1;
+    const { bookingId, vmId, reservationId, hostId } = row;
+    const booking = { bookingId, vmId: vmId ?? reservationId ?? '', hostId };
+    this.bookingChanges.set(bookingId, { count: this.changeCount, atMs: this.#nowMs, booking });
   }
 
   #unindex({ bookingId, vmId, reservationId, hostId, groups }: AllocationRow): void {

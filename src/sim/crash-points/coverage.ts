@@ -21,7 +21,9 @@ const LEDGER: Readonly<Record<keyof Ledger<unknown>, Cover>> = {
   pushHosts: ['pushHosts'],
   overdueBookings: ['overdue'],
   totals: ['totals'],
-  replace: ['replace'],
+  stage: ['stage'],
+  swap: ['swap'],
+  clearAway: ['clearAway'],
   close: LAST,
 };
 
@@ -52,6 +54,10 @@ const CATALOGUE: Readonly<Record<keyof Catalogue, Cover | null>> = {
   nextEpoch: ONE,
   agree: ONE,
   snapshot: ONE,
+  mark: ONE,
+  bookings: ONE,
+  changesSince: ONE,
+  purgeEnded: ONE,
   recordedBookings: ONE,
   pendingReleases: ONE,
   settleReleases: ONE,

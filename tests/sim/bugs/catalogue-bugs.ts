@@ -28,6 +28,12 @@ function blindly<T>(tables: Tables, shown: (host: HostRow) => Partial<HostRow>, 
   return result;
 }
 
+/** Not kept for a move or by a reservation. */
+const isPlain =
+  (tables: Tables) =>
+  ({ bookingId }: { readonly bookingId: string }): boolean =>
+    tables.allocations.get(bookingId)?.reservationId === null;
+
 const ENDLESS = { cpu: 1e9, memory: 1e9, disk: 1e9 };
 
 const isOverFull = ({ allocated, limits }: HostRow): boolean =>
@@ -160,11 +166,13 @@ export const CATALOGUE_BUGS: readonly WorldBug[] = [
     what: 'a rebuild leaves out what is kept for moves and reservations',
     rules: ['S16'],
     sabotage: catalogue((real, tables) => ({
-      async snapshot() {
-        const { hosts, allocations } = await real.snapshot();
-        const isPlain = ({ bookingId }: { readonly bookingId: string }) =>
-          tables.allocations.get(bookingId)?.reservationId === null;
-        return { hosts, allocations: allocations.filter(isPlain) };
+      async bookings(query) {
+        const page = await real.bookings(query);
+        return { ...page, items: page.items.filter(isPlain(tables)) };
+      },
+      async changesSince(mark, revisions) {
+        const changes = await real.changesSince(mark, revisions);
+        return { ...changes, allocations: changes.allocations.filter(isPlain(tables)) };
       },
     })),
   },

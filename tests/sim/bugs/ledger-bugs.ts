@@ -1,9 +1,15 @@
 /** Bugs inside the ledger: what its scripts, its lock and its rebuild keep from happening. */
 import { addResources, subtractResources, type Resources } from '../../../src/model/resources.js';
-import type { CatalogueSnapshot, LedgerBooking } from '../../../src/model/ports.js';
+import type { LedgerBooking, LedgerSwap } from '../../../src/model/ports.js';
 import type { HostFacts } from '../../../src/model/host.js';
 import { LedgerBooks } from '../../../src/sim/ledger-books.js';
-import type { Booked, BookRequest, Held, Reading } from '../../../src/sim/ledger-shapes.js';
+import type {
+  Booked,
+  BookRequest,
+  Held,
+  Reading,
+  Swapped,
+} from '../../../src/sim/ledger-shapes.js';
 import type { VirtualClock } from '../../../src/sim/virtual-clock.js';
 import type { BrokenParts } from '../../../src/sim/world.js';
 import { prngOf } from '../../../src/std/prng.js';
@@ -150,21 +156,15 @@ class UndoAny extends Books {
 const FILL_AFTER_MS = 30;
 
 class FlushAndFill extends Books {
-  override replace(epoch: number, highWater: number, snapshot: CatalogueSnapshot) {
-    const incarnation = super.replace(epoch, highWater, { ...snapshot, allocations: [] });
-    if (incarnation === null) return null;
+  override swap(incarnation: string, swap: LedgerSwap): Swapped {
+    const code = super.swap(incarnation, swap);
+    if (code !== 'SWAPPED') return code;
+    const filled = [...this.contents];
+    this.contents.clear();
     this.clock.at(FILL_AFTER_MS, () => {
-      for (const { bookingId, vmId, hostId, resources, groups } of snapshot.allocations) {
-        const held = { bookingId, vmId, hostId, resources, groups };
-        this.contents.set(vmId, {
-          ...held,
-          displaced: [],
-          committed: true,
-          atMs: this.clock.now(),
-        });
-      }
+      for (const [vmId, held] of filled) this.contents.set(vmId, held);
     });
-    return incarnation;
+    return code;
   }
 }
 
