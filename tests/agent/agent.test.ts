@@ -8,7 +8,8 @@ import fc from 'fast-check';
 import type { Driver } from '../../src/agent/drivers/driver.js';
 import { createSimulatedDriver } from '../../src/agent/drivers/simulated.js';
 import { systemClock } from '../../src/std/clock.js';
-import { agentResourcesSchema, agentStatusSchema } from '../../src/wire/agent.js';
+import { agentStatusSchema } from '../../src/wire/agent.js';
+import { agentResourcesSchema } from '../../src/wire/agent-resources.js';
 import { joinHostSchema, type JoinHostBody } from '../../src/wire/hosts.js';
 import { problemSchema } from '../../src/wire/problem.js';
 import {
