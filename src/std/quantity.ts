@@ -43,6 +43,7 @@ export function parseRate(text: string): number {
   const bits = bitsOf(text, unit);
   if (bits !== null) return whole(text, digits, fraction, bits, BigInt(BITS_PER_BYTE));
   const bytes = unit.replace(/[ \t]*\/s$/i, '');
+  if (/(bps|bit\/s)$/i.test(bytes)) throw unknownUnit(text, unit);
   return whole(text, digits, fraction, bytesOf(text, bytes, '/s'), 1n);
 }
 
@@ -118,7 +119,7 @@ const ambiguous = (text: string, right: string): QuantityError =>
 
 const unknownUnit = (text: string, unit: string): QuantityError =>
   new QuantityError(
-    `${quoted(text)} has the unit ${quoted(unit)}, which is not known: write B, kB, MB, GB, TB, KiB … or, of a rate, bps, kbps, Mbps, Gbps, Tbps`,
+    `${quoted(text)} has the unit ${quoted(unit)}, which is not known: write B, kB, MB, GB, TB or KiB, MiB …, and of a rate also kbps, Mbps, Gbps`,
   );
 
 /** A text in a message, cut where it is long. */
