@@ -207,7 +207,8 @@ async function startAgent(options: AgentOptions, name: string): Promise<Omit<Run
     driver,
     log,
     status,
-    resources: async () => resourcesReport({ ...booksOf(keeper), ...{ hostId, policy }, measured: await measure() }),
+    resources: async () =>
+      resourcesReport({ ...booksOf(keeper), ...{ hostId, policy }, measured: await measure() }),
     metrics: async () => metricsText(options, keeper, hostId, await measure()),
     polled: () => {
       joiner.polled();

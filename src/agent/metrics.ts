@@ -49,7 +49,13 @@ function addClasses(registry: Registry, { resources }: AgentResourcesBody): void
   const limit = add('berth_agent_limit', 'What may be booked');
   const allocated = add('berth_agent_allocated', 'What VMs hold, whether they run or not');
   const ratio = add('berth_agent_overcommit_ratio', 'How many times the total may be promised');
-  const source = gauge(registry, 'berth_agent_source', '1 by where the total is from', 'class', 'source');
+  const source = gauge(
+    registry,
+    'berth_agent_source',
+    '1 by where the total is from',
+    'class',
+    'source',
+  );
   for (const [name, entry] of Object.entries(resources)) {
     const labels = { class: name };
     if (entry.capacity !== null) capacity.set(labels, entry.capacity);

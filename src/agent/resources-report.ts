@@ -112,8 +112,7 @@ function statusOf(
  * taken their part. What VMs may have is left as it is.
  */
 function withImages(disk: ClassStatusBody, breakdown: DiskBreakdownBody): ClassStatusBody {
-  const beside =
-    breakdown.images_bytes + breakdown.oci_cache_bytes + breakdown.volumes_bytes;
+  const beside = breakdown.images_bytes + breakdown.oci_cache_bytes + breakdown.volumes_bytes;
   return {
     ...disk,
     capacity: disk.capacity + beside,
@@ -160,7 +159,8 @@ function gpuStatus(gpu: GpuRoom, used: number): GpuStatusBody {
     allocatable_slots: Math.max(0, gpu.slots - used),
     quarantined_slots: 0,
   };
-  if (gpu.mode === 'passthrough') return { ...shown, devices: gpu.devices.map((one) => ({ ...one })) };
+  if (gpu.mode === 'passthrough')
+    return { ...shown, devices: gpu.devices.map((one) => ({ ...one })) };
   const profiles = gpu.profiles.map(({ name, framebufferMb, available }) => ({
     name,
     framebuffer_mb: framebufferMb,

@@ -32,7 +32,10 @@ export interface VmNetworks {
 export interface VmGroups {
   readonly notEnforced: readonly string[];
   /** Makes the VM's groups; returns the files into which its process is entered by its pid before it runs a guest. */
-  make(vmId: string, limits: { readonly cpu: number; readonly memoryMib: number }): Promise<readonly string[]>;
+  make(
+    vmId: string,
+    limits: { readonly cpu: number; readonly memoryMib: number },
+  ): Promise<readonly string[]>;
   remove(vmId: string): Promise<void>;
   sweep(vmIds: ReadonlySet<string>): Promise<void>;
 }

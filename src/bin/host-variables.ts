@@ -105,7 +105,8 @@ export const HOST_VARIABLES: readonly HostVariable[] = [
   ),
 ];
 
-const AMOUNTS = 'CPUS?|VCPUS?|MEM|MEMORY|RAM|DISKS?|DISKIO|IO|NET|NETWORKS?|BANDWIDTH|GPUS?|IMAGES?';
+const AMOUNTS =
+  'CPUS?|VCPUS?|MEM|MEMORY|RAM|DISKS?|DISKIO|IO|NET|NETWORKS?|BANDWIDTH|GPUS?|IMAGES?';
 
 /** Names that are meant for these variables, whatever they are. */
 const FAMILY = new RegExp(

@@ -129,9 +129,7 @@ export const bookableOf = ({
 /** `bookableOf` of the classes of which it is a number that says something; see inventory.ts. */
 export const knownLimitsOf = (host: Pick<Host, 'inventory' | 'orphaned'>): Resources =>
   Object.fromEntries(
-    Object.entries(bookableOf(host)).filter(
-      ([resource]) => !isUnknown(host.inventory[resource]),
-    ),
+    Object.entries(bookableOf(host)).filter(([resource]) => !isUnknown(host.inventory[resource])),
   );
 
 /** What a host offers to placement: what its agent says, under what its operator says. */

@@ -49,8 +49,7 @@ export const capacityOf = (entry: InventoryEntry): number => entry.total * entry
  * whose total is unknown, anything up to `max`.
  */
 export function limitOf({ total, reserved, overcommit, max, source }: InventoryEntry): number {
-  const byFormula =
-    source === 'unknown' ? AMOUNT_MAX : Math.floor((total - reserved) * overcommit);
+  const byFormula = source === 'unknown' ? AMOUNT_MAX : Math.floor((total - reserved) * overcommit);
   return Math.max(0, Math.min(byFormula, max ?? AMOUNT_MAX));
 }
 

@@ -268,10 +268,16 @@ describe('the disk', () => {
 });
 
 describe('GPUs', () => {
-  const pci = (address: string, files: Readonly<Record<string, string>>, links: Tree = {}): Tree => {
+  const pci = (
+    address: string,
+    files: Readonly<Record<string, string>>,
+    links: Tree = {},
+  ): Tree => {
     const folder = `sys/bus/pci/devices/${address}`;
     const under = (entries: Tree) =>
-      Object.fromEntries(Object.entries(entries).map(([key, value]) => [`${folder}/${key}`, value]));
+      Object.fromEntries(
+        Object.entries(entries).map(([key, value]) => [`${folder}/${key}`, value]),
+      );
     return under({ ...files, ...links });
   };
   const group = { iommu_group: { link: '../../../kernel/iommu_groups/7' } };

@@ -69,7 +69,11 @@ describe('a burst of starts', () => {
     const extra = { hotplugMib: 1024, bandwidth: { download: 10, upload: 60 } };
     const first = await fixture.call('PUT', '/v1/vms/a', orderOf(small, extra));
     expect(first.status).toBe(200);
-    const second = await fixture.call('PUT', '/v1/vms/b', orderOf(small, { ...extra, hotplugMib: 2048 }));
+    const second = await fixture.call(
+      'PUT',
+      '/v1/vms/b',
+      orderOf(small, { ...extra, hotplugMib: 2048 }),
+    );
     expect(second.body.shortfalls).toEqual([
       { resource: 'memory', requested: 3072, available: 2048, limit: 4096 },
       { resource: 'network', requested: 60, available: 40, limit: 100 },
@@ -89,7 +93,9 @@ describe('a burst of starts', () => {
     expect(large.body.shortfalls).toEqual([
       { resource: 'cpu', requested: 5, available: 4, limit: 4 },
     ]);
-    expect((await fixture.call('PUT', '/v1/vms/a', order(1, { ...SMALL, cpu: 4 }))).status).toBe(200);
+    expect((await fixture.call('PUT', '/v1/vms/a', order(1, { ...SMALL, cpu: 4 }))).status).toBe(
+      200,
+    );
     const third = await fixture.call('PUT', '/v1/vms/b', order(1, { ...SMALL, cpu: 3 }));
     expect(third.body.shortfalls).toEqual([
       { resource: 'cpu', requested: 3, available: 2, limit: 6 },

@@ -94,7 +94,18 @@ describe('the default route', () => {
 /** Lines of these tables with parts of one another. */
 const words = fc.constantFrom(
   ...['0', '1', '-1', '0-3', ',', '00000000', '0003', '0200', 'eth0', '../x', 'max', '100000'],
-  ...['processor', ':', 'MemTotal:', 'kB', '99999999999999', '1e5', 'NaN', '\t', '\n', 'cpus active'],
+  ...[
+    'processor',
+    ':',
+    'MemTotal:',
+    'kB',
+    '99999999999999',
+    '1e5',
+    'NaN',
+    '\t',
+    '\n',
+    'cpus active',
+  ],
   ...['0'.repeat(32), 'ffffffff', 'Hugetlb:', 'HugePages_Total:', 'Hugepagesize:'],
 );
 const table = fc.array(words, { maxLength: 24 }).map((parts) => parts.join(' '));

@@ -29,7 +29,9 @@ export async function limitTexts(
   const groups = await groupsOf(root);
   const { v2, controller, v1 } = LIMIT_FILES[limit];
   return texts(root, [
-    ...groups.filter((group) => group.controllers === null).map(({ path }) => `${MOUNT}${path}/${v2}`),
+    ...groups
+      .filter((group) => group.controllers === null)
+      .map(({ path }) => `${MOUNT}${path}/${v2}`),
     ...groups.filter(holds(controller)).map(({ path }) => `${MOUNT}/${controller}${path}/${v1}`),
   ]);
 }

@@ -29,7 +29,8 @@ export async function measureUplink(root: string, settings: UplinkSettings): Pro
   }
   const speed = interfaceName === null ? null : await speedOf(root, interfaceName);
   return {
-    network: speed === null ? { total: 0, source: 'unknown' } : { total: speed, source: 'detected' },
+    network:
+      speed === null ? { total: 0, source: 'unknown' } : { total: speed, source: 'detected' },
     interfaceName,
   };
 }
