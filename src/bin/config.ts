@@ -180,7 +180,10 @@ function applyEnvironment(
   problems: ConfigProblem[],
 ): void {
   for (const { name, alias, key } of VARIABLES) {
-    const said = [name, alias].flatMap((one) => (one === undefined ? [] : env[one]?.trim() || []));
+    const said = [name, alias].flatMap((one) => {
+      const value = one === undefined ? undefined : env[one]?.trim();
+      return value === undefined || value === '' ? [] : [value];
+    });
     const [text, other = text] = said;
     if (text === undefined) continue;
     if (text !== other) {

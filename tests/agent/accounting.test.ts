@@ -9,6 +9,8 @@ import { ratesOf, shareOf } from '../../src/agent/vm-rates.js';
 import type { VmRecord } from '../../src/agent/vm-store.js';
 import type { MeasuredTotals } from '../../src/model/agent-report.js';
 import { DomainError } from '../../src/model/errors.js';
+import type { Resources } from '../../src/model/resources.js';
+import type { VmBandwidth } from '../../src/wire/agent.js';
 import { agentResourcesSchema } from '../../src/wire/agent-resources.js';
 
 const GIB = 1024 ** 3;
@@ -20,7 +22,7 @@ describe('what a VM is counted with', () => {
     expect(chargeOf({ resources, hotplugMib: 3072 })).toEqual({ ...resources, memory: 4096 });
   });
 
-  it.each([
+  it.each<[Resources, VmBandwidth | undefined, number | undefined]>([
     [{}, undefined, undefined],
     [{ network: 5 }, undefined, 5],
     [{}, { download: 7, upload: 9 }, 9],

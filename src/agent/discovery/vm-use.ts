@@ -64,10 +64,9 @@ export function parseStat(text: string): { ticks: number; startTicks: number } |
     .trim()
     .split(/\s+/);
   // The third field of the line is the first here: utime is the 14th, stime 15th, starttime 22nd.
-  const [user, system, startTicks] = [fields[11], fields[12], fields[19]].map((field) =>
-    parseNumber(field ?? null),
-  );
-  if (user == null || system == null || startTicks == null) return null;
+  const at = (index: number) => parseNumber(fields[index] ?? null);
+  const [user, system, startTicks] = [at(11), at(12), at(19)] as const;
+  if (user === null || system === null || startTicks === null) return null;
   return { ticks: user + system, startTicks };
 }
 
