@@ -132,6 +132,8 @@ const RIGHT_NAMES: Readonly<Record<string, string>> = {
   BANDWIDTH_LIMIT: 'NETWORK_LIMIT',
   IO_LIMIT: 'DISK_IO_LIMIT',
   IMAGE_LIMIT: 'MAX_IMAGE_STORAGE',
+  MAX_VCPUS_PER_VM: 'MAX_VCPUS_PER_INSTANCE',
+  MAX_MEMORY_PER_VM: 'MAX_MEMORY_PER_INSTANCE',
 };
 
 export const isOfHostFamily = (name: string): boolean => FAMILY.test(name);

@@ -291,7 +291,7 @@ describe('http', () => {
   it('measures the machine it runs on when it is not told what it has', async () => {
     fixture = await startFixture({}, { configuredTotals: undefined });
     const status = agentStatusSchema.parse((await fixture.call('GET', '/v1/status')).body);
-    expect(Object.keys(status.totals)).toEqual(['cpu', 'memory', 'disk']);
+    expect(Object.keys(status.totals)).toEqual(['cpu', 'memory', 'disk', 'network', 'disk_io']);
     for (const { total, source } of Object.values(status.totals)) {
       expect(total).toBeGreaterThan(0);
       expect(source).toBe('detected');
