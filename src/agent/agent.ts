@@ -5,24 +5,31 @@
 import { mkdir } from 'node:fs/promises';
 import os from 'node:os';
 import { join } from 'node:path';
-import { capacityOf, inventoryOf, limitOf, type CapacityPolicy } from '../model/inventory.js';
+import type { CapacityPolicy } from '../model/inventory.js';
 import { NAME_PATTERN } from '../model/ids.js';
 import type { Clock, Log } from '../model/ports.js';
-import { unitOf, type Resources } from '../model/resources.js';
+import type { Resources } from '../model/resources.js';
 import { lockDirectory } from '../std/directory-lock.js';
-import type { AgentResourcesBody, AgentStatusBody } from '../wire/agent.js';
+import type { AgentStatusBody } from '../wire/agent.js';
 import type { JoinHostBody } from '../wire/hosts.js';
 import { sumOfHeld } from './claims.js';
 import { configuredMachine, realMachine, type Measure, type Measurement } from './discovery.js';
+import { readVmUse } from './discovery/vm-use.js';
 import type { Driver } from './drivers/driver.js';
+import { DEFAULT_HOST_SETTINGS, type HostSettings } from './host-settings.js';
+import { imageBytesMax } from './image-guard.js';
 import { isNewBoot, noteBoot } from './last-boot.js';
 import { loadIdentity, readBootId, type Identity, type LoadedIdentity } from './identity.js';
 import { createJoiner, type BackoffLimits, type Joiner } from './join.js';
 import type { Listener } from './listener.js';
 import { listenAgain } from './last-port.js';
+import { metricsOf, type MetricsText } from './metrics.js';
+import { imageRoomOf, resourcesReport } from './resources-report.js';
 import { createAgentApp } from './server.js';
+import { createShrinkWatch } from './shrink-watch.js';
 import { createStatusPusher, type StatusPusher } from './status-pusher.js';
 import { VmKeeper } from './vm-keeper.js';
+import { ratesOf } from './vm-rates.js';
 import { openVmStore } from './vm-store.js';
 
 export interface AgentOptions {
@@ -46,6 +53,10 @@ export interface AgentOptions {
   readonly capacityPolicy: CapacityPolicy;
   /** What a simulated host pretends to have; the machine is measured when absent. */
   readonly configuredTotals?: Resources | undefined;
+  /** What the operator of this host says of it; nothing when absent. */
+  readonly settings?: HostSettings | undefined;
+  /** Where /proc and /sys are found; that of this machine when absent. */
+  readonly root?: string | undefined;
   readonly version?: string | undefined;
   /** Joins again after this long without a poll. */
   readonly rejoinAfterMs?: number | undefined;
@@ -153,8 +164,10 @@ async function lockForAgent(dataDir: string): Promise<() => Promise<void>> {
 
 async function startAgent(options: AgentOptions, name: string): Promise<Omit<Running, 'unlock'>> {
   const { dataDir, driver, clock, capacityPolicy: policy, version = UNRELEASED } = options;
+  const settings = settingsOf(options);
   const identity = await loadIdentity(dataDir);
-  const log = options.log.child({ host: name, hostId: identity.hostId });
+  const { hostId } = identity;
+  const log = options.log.child({ host: name, hostId });
   const measure = machineOf(options);
   // A machine that cannot be measured must not join: better now than at the first poll.
   await measure();
@@ -165,14 +178,17 @@ async function startAgent(options: AgentOptions, name: string): Promise<Omit<Run
   });
   const keeper = new VmKeeper({
     ...{ store, driver, measure, policy, clock, log },
+    maxPerVm: settings.maxPerVm,
     removalWaitMs: REMOVAL_WAIT_MS,
   });
   await keeper.open(await isNewBoot(dataDir, bootId));
   await noteBoot(dataDir, bootId);
   const nextReport = reportNumbers(clock);
+  const noteShrink = createShrinkWatch(log);
   const status = async (): Promise<AgentStatusBody> => {
     await driver.check();
     const measured = await measure();
+    noteShrink(measured.totals);
     // From here on nothing is awaited: a higher number never goes with an older list.
     return {
       ...statusOf(keeper, measured),
@@ -191,7 +207,9 @@ async function startAgent(options: AgentOptions, name: string): Promise<Omit<Run
     driver,
     log,
     status,
-    resources: () => resourcesOf(identity.hostId, keeper, measure, policy),
+    resources: async () =>
+      resourcesReport({ ...booksOf(keeper), ...{ hostId, policy }, measured: await measure() }),
+    metrics: async () => metricsText(options, keeper, hostId, await measure()),
     polled: () => {
       joiner.polled();
     },
@@ -216,8 +234,12 @@ async function startAgent(options: AgentOptions, name: string): Promise<Omit<Run
   return { identity, address, keeper, listener, joiner, pusher };
 }
 
-const machineOf = ({ configuredTotals, dataDir }: AgentOptions): Measure =>
-  configuredTotals === undefined ? realMachine(dataDir) : configuredMachine(configuredTotals);
+const settingsOf = ({ settings }: AgentOptions): HostSettings => settings ?? DEFAULT_HOST_SETTINGS;
+
+const machineOf = ({ configuredTotals, dataDir, settings, root }: AgentOptions): Measure =>
+  configuredTotals === undefined
+    ? realMachine({ dataDir, settings, root })
+    : configuredMachine(configuredTotals, settings);
 
 const joinerOf = (
   options: AgentOptions,
@@ -281,31 +303,31 @@ const pusherOf = (
     ...{ log, status, token },
   });
 
-async function resourcesOf(
-  hostId: string,
+/** What counts on this host, as it is now. */
+const booksOf = (keeper: VmKeeper) => ({ held: keeper.held(), vms: keeper.records() });
+
+async function metricsText(
+  options: AgentOptions,
   keeper: VmKeeper,
-  measure: Measure,
-  policy: CapacityPolicy,
-): Promise<AgentResourcesBody> {
-  const { totals, used } = await measure();
-  const allocated = sumOfHeld(keeper.held());
-  const entries = Object.entries(inventoryOf(totals, policy)).map(([resource, entry]) => {
-    const limit = limitOf(entry);
-    const booked = allocated[resource] ?? 0;
-    return [
-      resource,
-      {
-        ...entry,
-        capacity: capacityOf(entry),
-        limit,
-        allocated: booked,
-        available: Math.max(0, limit - booked),
-        used: used[resource] ?? null,
-        unit: unitOf(resource),
-      },
-    ] as const;
+  hostId: string,
+  measured: Measurement,
+): Promise<MetricsText> {
+  const { capacityPolicy: policy, driver, root = '/' } = options;
+  const { burst, imageShare: share } = settingsOf(options);
+  const books = booksOf(keeper);
+  const readings = books.vms.map(async (vm) => {
+    const process = driver.processOf?.(vm.id) ?? null;
+    return {
+      id: vm.id,
+      rates: ratesOf(vm, measured.totals, burst),
+      use: process === null ? null : await readVmUse(root, process),
+    };
   });
-  return { hostId, resources: Object.fromEntries(entries) };
+  return metricsOf({
+    report: resourcesReport({ ...books, ...{ hostId, measured, policy } }),
+    imageBytesMax: imageBytesMax(imageRoomOf({ ...books, ...{ measured, policy } }, share)),
+    vms: await Promise.all(readings),
+  });
 }
 
 /** A name for this host from that of its machine: what does not belong in one becomes `-`. */

@@ -12,6 +12,7 @@ import {
 } from '../model/inventory.js';
 import type { MeasuredTotals } from '../model/agent-report.js';
 import type { ResourceClass, Resources } from '../model/resources.js';
+import type { VmRecord } from './vm-store.js';
 
 /** What VMs hold, by id: every VM that is not proven absent, one under removal too. */
 export type Held = ReadonlyMap<string, Resources>;
@@ -29,15 +30,55 @@ export function sumOfHeld(held: Held, exceptVmId?: string): Resources {
 }
 
 /**
- * Every class in which a VM does not fit beside the others. What the same VM holds already is not
- * counted against it.
+ * What a VM is counted with, whether it runs or not:
+ *
+ *   memory  = size + what may be plugged in later
+ *   network = max(asked for, download, upload)     both directions share one link
  */
-export const claimShortfalls = (
-  limits: Resources,
-  held: Held,
-  vmId: string,
-  requested: Resources,
-): readonly Shortfall[] => shortfalls(limits, sumOfHeld(held, vmId), requested);
+export function chargeOf({ resources, hotplugMib = 0, bandwidth }: ChargedVm): Resources {
+  const rates = [resources.network ?? 0, bandwidth?.download ?? 0, bandwidth?.upload ?? 0];
+  const network = Math.max(...rates);
+  return {
+    ...resources,
+    ...(hotplugMib === 0 ? {} : { memory: (resources.memory ?? 0) + hotplugMib }),
+    ...(network === 0 ? {} : { network }),
+  };
+}
+
+type ChargedVm = Pick<VmRecord, 'resources' | 'hotplugMib' | 'bandwidth'>;
+
+/** What a claim is held against. */
+export interface Books {
+  /** What may be booked, per class. */
+  readonly limits: Resources;
+  readonly held: Held;
+  /** What one VM may have at most, per class. */
+  readonly maxPerVm: Resources;
+}
+
+export interface ClaimRequest {
+  readonly vmId: string;
+  /** As `chargeOf` gives it. */
+  readonly charge: Resources;
+}
+
+/**
+ * Every class in which a VM does not fit beside the others, or is more than one VM may be; each
+ * class once, with what is tighter. What the same VM holds already is not counted against it.
+ * @returns an empty list when it fits
+ */
+export function evaluate(books: Books, { vmId, charge }: ClaimRequest): readonly Shortfall[] {
+  const beside = shortfalls(books.limits, sumOfHeld(books.held, vmId), charge);
+  const found = new Map(beside.map((short) => [short.resource, short]));
+  for (const [resource, requested] of Object.entries(charge)) {
+    const max = books.maxPerVm[resource];
+    if (max === undefined || requested <= max) continue;
+    const before = found.get(resource);
+    if (before !== undefined && before.available <= max) continue;
+    found.set(resource, { resource, requested, available: max, limit: max });
+  }
+  return [...found.values()];
+}
 
 /** What may be booked of a machine: under what the operator says of it, and the policy of all. */
 export const bookableOf = (

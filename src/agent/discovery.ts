@@ -1,14 +1,20 @@
 /**
  * What this machine has, and what of it is in use now. Read anew at every call: memory can be
- * plugged, disks can grow. What may be booked of it is not decided here; see model/inventory.ts.
+ * plugged, disks fill up, links come and go. What may be booked of it is not decided here; see
+ * model/inventory.ts.
  */
-import { statfs } from 'node:fs/promises';
 import os from 'node:os';
 import type { MeasuredTotals } from '../model/agent-report.js';
 import type { Resources } from '../model/resources.js';
-import { parseCpuCount, parseLoad, parseMemory, parseUptimeS, readProc } from '../std/proc.js';
+import { parseLoad, parseUptimeS } from '../std/proc.js';
+import { countCpus } from './discovery/cpus.js';
+import { measureDisk, type DiskSpace } from './discovery/disk-space.js';
+import { measureGpus, type GpuRoom } from './discovery/gpus.js';
+import { measureMemory } from './discovery/memory.js';
+import { readSys } from './discovery/sys-files.js';
+import { measureUplink } from './discovery/uplink.js';
+import { DEFAULT_HOST_SETTINGS, underSettings, type HostSettings } from './host-settings.js';
 
-const KIB_PER_MIB = 1024;
 const BYTES_PER_MIB = 1024 * 1024;
 
 export interface Measurement {
@@ -18,76 +24,89 @@ export interface Measurement {
   readonly uptimeS: number;
   /** Averages over 1, 5 and 15 minutes. */
   readonly load: readonly [number, number, number];
+  /** Null on a host that is only told of. */
+  readonly disk: DiskSpace | null;
+  /** Null where there is none. */
+  readonly gpu: GpuRoom | null;
 }
 
 /** Measures the machine. @throws Error when a reading makes no sense */
 export type Measure = () => Promise<Measurement>;
 
-/**
- * The machine this process runs on.
- * @param dataDir disk space is that of the file system which holds this directory
- * @param procDir where Linux shows itself
- */
-export function realMachine(dataDir: string, procDir = '/proc'): Measure {
+export interface MachineOptions {
+  /** Disk space is that of the file system which holds this directory. */
+  readonly dataDir: string;
+  readonly settings?: HostSettings | undefined;
+  /** Where /proc and /sys are found; that of this machine when absent. */
+  readonly root?: string | undefined;
+}
+
+/** The machine this process runs on. */
+export function realMachine(options: MachineOptions): Measure {
+  const { dataDir, settings = DEFAULT_HOST_SETTINGS, root = '/' } = options;
   return async () => {
-    const [cpu, memory, disk, vitals] = await Promise.all([
-      cpuCount(procDir),
-      memoryMib(procDir),
-      diskMib(dataDir),
-      vitalsOf(procDir),
+    const [cpu, memory, disk, uplink, gpu, vitals] = await Promise.all([
+      countCpus(root),
+      measureMemory(root),
+      measureDisk(dataDir, settings.diskLimitBytes ?? null),
+      measureUplink(root, settings),
+      measureGpus(root),
+      vitalsOf(root),
     ]);
-    return {
-      totals: {
-        cpu: { total: cpu, source: 'detected' },
-        memory: { total: memory.total, source: 'detected' },
-        disk: { total: disk.total, source: 'detected' },
+    const totals: MeasuredTotals = {
+      cpu: { total: cpu, source: 'detected' },
+      memory: { total: memory.totalMib, source: 'detected' },
+      disk: {
+        total: Math.floor(disk.offeredBytes / BYTES_PER_MIB),
+        source: disk.isLimited ? 'configured' : 'detected',
       },
-      used: { memory: memory.used, disk: disk.used },
+      network: uplink.network,
+      disk_io: diskIoOf(settings),
+      ...(gpu === null ? {} : { gpu: { total: gpu.slots, source: 'detected' as const } }),
+    };
+    return {
+      totals: underSettings(totals, settings),
+      used: {
+        memory: memory.usedMib,
+        // Of what is offered, what VMs really take.
+        disk: Math.ceil(disk.taken.overlaysBytes / BYTES_PER_MIB),
+      },
       ...vitals,
+      ...{ disk, gpu },
     };
   };
 }
 
+/** No kernel tells how fast its disks are. */
+const diskIoOf = ({ diskIoBytesPerS }: HostSettings): MeasuredTotals[string] =>
+  diskIoBytesPerS === undefined
+    ? { total: 0, source: 'unknown' }
+    : { total: diskIoBytesPerS, source: 'configured' };
+
 /** A machine that is only told of, for simulated hosts; what it really uses is not known. */
-export function configuredMachine(totals: Resources): Measure {
-  const entries = Object.entries(totals);
+export function configuredMachine(
+  totals: Resources,
+  settings: HostSettings = DEFAULT_HOST_SETTINGS,
+): Measure {
+  const told: MeasuredTotals = Object.fromEntries(
+    Object.entries(totals).map(([resource, total]) => [
+      resource,
+      { total, source: 'configured' as const },
+    ]),
+  );
   return async () => ({
-    totals: Object.fromEntries(
-      entries.map(([resource, total]) => [resource, { total, source: 'configured' }]),
-    ),
+    totals: underSettings(told, settings),
     used: {},
-    ...(await vitalsOf('/proc')),
+    ...(await vitalsOf('/')),
+    disk: null,
+    gpu: null,
   });
 }
 
-async function cpuCount(procDir: string): Promise<number> {
-  const text = await readProc(`${procDir}/cpuinfo`);
-  return text === null ? os.cpus().length : parseCpuCount(text);
-}
-
-async function memoryMib(procDir: string): Promise<{ total: number; used: number }> {
-  const text = await readProc(`${procDir}/meminfo`);
-  const { totalKib, availableKib } =
-    text === null
-      ? { totalKib: os.totalmem() / 1024, availableKib: os.freemem() / 1024 }
-      : parseMemory(text);
-  return {
-    total: Math.floor(totalKib / KIB_PER_MIB),
-    used: Math.ceil((totalKib - availableKib) / KIB_PER_MIB),
-  };
-}
-
-async function diskMib(dataDir: string): Promise<{ total: number; used: number }> {
-  const { blocks, bfree, bsize } = await statfs(dataDir);
-  const total = Math.floor((blocks * bsize) / BYTES_PER_MIB);
-  if (total < 1) throw new Error(`the file system of ${dataDir} reports no size`);
-  return { total, used: Math.ceil(((blocks - bfree) * bsize) / BYTES_PER_MIB) };
-}
-
-async function vitalsOf(procDir: string): Promise<Pick<Measurement, 'uptimeS' | 'load'>> {
+async function vitalsOf(root: string): Promise<Pick<Measurement, 'uptimeS' | 'load'>> {
   const [uptime, loadavg] = await Promise.all([
-    readProc(`${procDir}/uptime`),
-    readProc(`${procDir}/loadavg`),
+    readSys(root, '/proc/uptime'),
+    readSys(root, '/proc/loadavg'),
   ]);
   const [one = 0, five = 0, fifteen = 0] = os.loadavg();
   return {

@@ -2,7 +2,8 @@
 import express, { type Express, type Request, type RequestHandler } from 'express';
 import { DomainError } from '../model/errors.js';
 import type { Log } from '../model/ports.js';
-import type { AgentResourcesBody, AgentStatusBody } from '../wire/agent.js';
+import type { AgentStatusBody } from '../wire/agent.js';
+import type { AgentResourcesBody } from '../wire/agent-resources.js';
 import {
   assignmentBodySchema,
   assignmentQuerySchema,
@@ -19,6 +20,7 @@ import {
   requireBearer,
   valid,
 } from './http-rules.js';
+import type { MetricsText } from './metrics.js';
 import type { VmKeeper } from './vm-keeper.js';
 
 export interface AgentAppOptions {
@@ -30,6 +32,7 @@ export interface AgentAppOptions {
   readonly log: Log;
   status(): Promise<AgentStatusBody>;
   resources(): Promise<AgentResourcesBody>;
+  metrics(): Promise<MetricsText>;
   /** Told whenever the control plane asked for the status. */
   polled(): void;
 }
@@ -50,6 +53,13 @@ export function createAgentApp(options: AgentAppOptions): Express {
   for (const [path, answers] of Object.entries({ ...vmRoutes(options), ...hostRoutes(options) })) {
     mount(app, path, answers);
   }
+  app
+    .route('/metrics')
+    .get(async (_request, response) => {
+      const { contentType, text } = await options.metrics();
+      response.type(contentType).send(text);
+    })
+    .all(onlyOf('GET'));
   app.use((request) => {
     throw new DomainError('not_found', `There is no ${request.path} here.`);
   });
@@ -109,15 +119,18 @@ function mount(app: Express, path: string, answers: Routes[string]): void {
   const route = app.route(path);
   const methods = Object.entries(answers) as [Method, Answer][];
   for (const [method, answer] of methods) route[method](answering(answer));
-  const allowed = methods.map(([method]) => method.toUpperCase()).join(', ');
-  route.all((request, response) => {
+  route.all(onlyOf(methods.map(([method]) => method.toUpperCase()).join(', ')));
+}
+
+const onlyOf =
+  (allowed: string): RequestHandler =>
+  (request, response) => {
     response.set('Allow', allowed);
     throw new DomainError(
       'method_not_allowed',
       `${request.method} is not allowed here; ${allowed} is.`,
     );
-  });
-}
+  };
 
 const answering =
   (answer: Answer): RequestHandler =>

@@ -10,6 +10,7 @@ import type { Resources } from '../model/resources.js';
 import type { DriverPatchBody } from '../wire/agent.js';
 import { createAgent, type Agent } from './agent.js';
 import { createSimulatedDriver } from './drivers/simulated.js';
+import type { HostSettings } from './host-settings.js';
 
 export interface SimulatedFleetOptions {
   readonly count: number;
@@ -21,6 +22,8 @@ export interface SimulatedFleetOptions {
   readonly controlPlaneUrl: string;
   readonly joinToken: (name: string) => Promise<string | null>;
   readonly capacityPolicy: CapacityPolicy;
+  /** As of a host of its own; what a simulated one has is made up all the same. */
+  readonly settings?: HostSettings | undefined;
   readonly driverSettings?: DriverPatchBody | undefined;
   readonly version?: string | undefined;
   readonly log: Log;
@@ -77,6 +80,7 @@ function agentAt(options: SimulatedFleetOptions, index: number): Agent {
     joinToken: options.joinToken,
     driver: createSimulatedDriver({ clock, given }),
     capacityPolicy: options.capacityPolicy,
+    settings: options.settings,
     version: options.version,
     log: options.log,
     clock,

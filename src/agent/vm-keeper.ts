@@ -4,14 +4,15 @@
  * the order, and an order that was ever obeyed is never followed by an older one (I9).
  */
 import type { AgentVm } from '../model/agent-report.js';
-import type { CapacityPolicy, InventoryOverrides } from '../model/inventory.js';
+import type { CapacityPolicy, InventoryOverrides, Shortfall } from '../model/inventory.js';
 import { DomainError, hasCode } from '../model/errors.js';
 import type { Clock, Log } from '../model/ports.js';
-import { withoutZeros, type Resources } from '../model/resources.js';
+import { unitOf, withoutZeros, type Resources } from '../model/resources.js';
 import type { EnsureVmBody } from '../wire/agent.js';
-import { bookableOf, claimShortfalls } from './claims.js';
+import { bookableOf, chargeOf, evaluate, type Books } from './claims.js';
 import type { Measure } from './discovery.js';
 import type { Driver, Observation } from './drivers/driver.js';
+import { createReservations, type Reservations } from './reservations.js';
 import { createVmQueue } from './vm-queue.js';
 import type { VmRecord, VmStore } from './vm-store.js';
 
@@ -20,21 +21,27 @@ export interface VmKeeperOptions {
   readonly driver: Driver;
   readonly measure: Measure;
   readonly policy: CapacityPolicy;
+  /** What one VM may have at most, per class. */
+  readonly maxPerVm: Resources;
   readonly clock: Clock;
   readonly log: Log;
   /** How long an answer waits for a removal before it says "not yet". */
   readonly removalWaitMs: number;
 }
 
+/** Far longer than a disk takes to write one file. */
+const GRANT_LEASE_MS = 60_000;
+
 export class VmKeeper {
   readonly #options: VmKeeperOptions;
   readonly #queue = createVmQueue();
   /** Claims that are granted but not yet on disk; they count like those that are. */
-  readonly #granted = new Map<string, Resources>();
+  readonly #granted: Reservations;
   readonly #removals = new Map<string, Promise<void>>();
 
   constructor(options: VmKeeperOptions) {
     this.#options = options;
+    this.#granted = createReservations(options.clock, GRANT_LEASE_MS);
   }
 
   /**
@@ -71,6 +78,11 @@ export class VmKeeper {
     return this.#options.store.vms().map(reportOf);
   }
 
+  /** The VMs as they are recorded, one under removal too. */
+  records(): readonly VmRecord[] {
+    return this.#options.store.vms();
+  }
+
   /** @throws DomainError `not_found` */
   get(id: string): AgentVm {
     return reportOf(this.#present(id));
@@ -78,9 +90,8 @@ export class VmKeeper {
 
   /** What every VM here holds, one under removal too: only proven absence frees anything. */
   held(): ReadonlyMap<string, Resources> {
-    const held = new Map(this.#options.store.vms().map((vm) => [vm.id, vm.resources]));
-    for (const [id, resources] of this.#granted) held.set(id, resources);
-    return held;
+    const recorded = this.#options.store.vms().map((vm) => [vm.id, chargeOf(vm)] as const);
+    return new Map([...recorded, ...this.#granted.held()]);
   }
 
   /**
@@ -164,9 +175,9 @@ export class VmKeeper {
 
   /** A newer assignment of a VM that is here. One that failed is tried once more. */
   async #takeOver(present: VmRecord, { overrides = {}, ...order }: EnsureVmBody): Promise<AgentVm> {
-    const vm: VmRecord = { ...present, ...order };
+    const vm: VmRecord = { ...present, hotplugMib: undefined, bandwidth: undefined, ...order };
     // What it holds already is no new claim, even on a host that has become too small for it.
-    if (isWithin(vm.resources, present.resources)) await this.#options.store.save(vm);
+    if (isWithin(chargeOf(vm), chargeOf(present))) await this.#options.store.save(vm);
     else await this.#claim(vm, overrides);
     if (vm.state !== 'failed') return reportOf(vm);
     return this.#make(vm);
@@ -185,28 +196,45 @@ export class VmKeeper {
 
   /** Takes room for a VM and writes it down. @throws DomainError `claim_refused` */
   async #claim(vm: VmRecord, overrides: InventoryOverrides): Promise<void> {
-    const { measure, policy, driver, store } = this.#options;
+    const { measure, policy, store } = this.#options;
     const limits = bookableOf((await measure()).totals, overrides, policy);
     // From here to the grant nothing is awaited, so that two claims cannot take the same room.
+    this.#refuseWithoutRoom(vm, limits);
+    const before = store.vm(vm.id);
+    const lease = this.#granted.take(vm.id, chargeOf(vm));
+    try {
+      await store.save(vm);
+      // The disk took so long that others may have been given the room meanwhile.
+      if (!lease.isLive()) this.#refuseWithoutRoom(vm, limits);
+    } catch (error) {
+      if (store.vm(vm.id) === vm) await this.#takeBack(vm, before);
+      throw error;
+    } finally {
+      lease.end();
+    }
+  }
+
+  #refuseWithoutRoom(vm: VmRecord, limits: Resources): void {
+    const { driver, maxPerVm } = this.#options;
+    const charge = chargeOf(vm);
+    const books: Books = { limits, held: this.held(), maxPerVm };
     const short = driver.admits()
-      ? claimShortfalls(limits, this.held(), vm.id, vm.resources)
-      : Object.entries(vm.resources).map(([resource, requested]) => ({
+      ? evaluate(books, { vmId: vm.id, charge })
+      : Object.entries(charge).map(([resource, requested]) => ({
           resource,
           requested,
           available: 0,
           limit: limits[resource] ?? 0,
         }));
-    if (short.length > 0) {
-      throw new DomainError('claim_refused', 'This host has not enough room for the VM.', {
-        extra: { shortfalls: short },
-      });
-    }
-    this.#granted.set(vm.id, vm.resources);
-    try {
-      await store.save(vm);
-    } finally {
-      this.#granted.delete(vm.id);
-    }
+    if (short.length === 0) return;
+    throw new DomainError('claim_refused', refusalText(short), { extra: { shortfalls: short } });
+  }
+
+  /** As it was before a claim that is not granted after all. */
+  async #takeBack({ id, assignment }: VmRecord, before: VmRecord | null): Promise<void> {
+    const { store } = this.#options;
+    if (before === null) await store.bury(id, assignment);
+    else await store.save({ ...before, assignment });
   }
 
   async #change(
@@ -302,6 +330,15 @@ export class VmKeeper {
   }
 }
 
+/** Every class that is short, in one sentence. */
+function refusalText(short: readonly Shortfall[]): string {
+  const classes = short.map(
+    ({ resource, requested, available, limit }) =>
+      `${resource} (${requested.toString()} ${unitOf(resource)} requested, ${available.toString()} available, limit ${limit.toString()})`,
+  );
+  return `This host has not enough room for the VM: ${classes.join(', ')}.`;
+}
+
 const isWithin = (asked: Resources, held: Resources): boolean =>
   Object.entries(asked).every(([resource, amount]) => amount <= (held[resource] ?? 0));
 
@@ -323,7 +360,7 @@ const stale = (id: string, newest: number, detail: string) =>
 function sameOrder(vm: VmRecord, order: EnsureVmBody): VmRecord {
   const plain = (resources: Resources) =>
     JSON.stringify(Object.entries(withoutZeros(resources)).sort(([a], [b]) => (a < b ? -1 : 1)));
-  if (plain(vm.resources) === plain(order.resources)) return vm;
+  if (plain(chargeOf(vm)) === plain(chargeOf(order))) return vm;
   throw new DomainError(
     'state_conflict',
     `VM ${vm.id} was claimed under this assignment with other resources.`,

@@ -9,7 +9,7 @@ import type { AgentVmState } from '../model/agent-report.js';
 import type { Log } from '../model/ports.js';
 import type { Resources } from '../model/resources.js';
 import type { Reason } from '../model/vm.js';
-import { vmNoteSchema, type VmNote } from '../wire/agent.js';
+import { vmNoteSchema, type VmBandwidth, type VmNote } from '../wire/agent.js';
 import { TEMPORARY_SUFFIX, writeDurably } from './durable-file.js';
 
 /** A VM that this agent has. */
@@ -20,6 +20,10 @@ export interface VmRecord {
   readonly name: string;
   readonly resources: Resources;
   readonly image: string | null;
+  /** Memory in MiB that may be plugged in later, beside its size. */
+  readonly hotplugMib?: number | undefined;
+  /** Its own limits of the network, in bytes per second; shares where absent. */
+  readonly bandwidth?: VmBandwidth | undefined;
   readonly state: AgentVmState;
   readonly reason: Reason | null;
   /** Milliseconds since 1970. */

@@ -161,4 +161,10 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, ErrorAdvice>> = {
     remedy:
       'Try again after `Retry-After`: another replica, or the next start of this one, answers.',
   },
+  image_storage_full: {
+    when: 'An image would leave a host less than 5 GiB of disk, or take more than the share of it that images may have.',
+    remedy:
+      'Remove images that no VM needs, or have the operator of the host give more room: `MAX_IMAGE_STORAGE`, `DISK_LIMIT`.',
+    adds: '`requested`, `available` and `limit`, in bytes.',
+  },
 };

@@ -2,7 +2,7 @@
 import type { z } from 'zod';
 import { DomainError, invariant } from '../model/errors.js';
 import { bookableOf, isOverFull, type Host, type HostPatch } from '../model/host.js';
-import { capacityOf, type InventoryEntry } from '../model/inventory.js';
+import { capacityOf, isUnknown, type InventoryEntry } from '../model/inventory.js';
 import { unitOf } from '../model/resources.js';
 import type { JoinTicket } from '../model/token.js';
 import type { pageQuerySchema } from '../wire/fields.js';
@@ -97,6 +97,8 @@ export async function acceptStatus(
 /** What is still booked of a class that the machine no longer has must not vanish from sight. */
 const GONE: InventoryEntry = { total: 0, reserved: 0, overcommit: 1, source: 'detected' };
 
+const UNKNOWN_AMOUNTS = { total: null, capacity: null, limit: null, available: null };
+
 /** A host as callers see it; the agent's credential is not among it. */
 export function hostBody(host: Host): HostBody {
   const limits = bookableOf(host);
@@ -104,14 +106,22 @@ export function hostBody(host: Host): HostBody {
   const resources = [...classes].map((resource) => {
     const entry = host.inventory[resource] ?? GONE;
     const limit = limits[resource] ?? 0;
-    const allocated = host.allocated[resource] ?? 0;
-    const available = Math.max(0, limit - allocated);
     const { total, reserved, overcommit, source } = entry;
-    const capacity = capacityOf(entry);
-    const unit = unitOf(resource);
-    const body = { total, reserved, overcommit, capacity, limit, allocated, available, source };
-    const orphaned = host.orphaned[resource] ?? 0;
-    return [resource, { ...body, orphaned, used: host.used[resource] ?? null, unit }] as const;
+    const allocated = host.allocated[resource] ?? 0;
+    const amounts = {
+      total,
+      capacity: capacityOf(entry),
+      limit,
+      available: Math.max(0, limit - allocated),
+    };
+    const body = {
+      ...(isUnknown(entry) ? UNKNOWN_AMOUNTS : amounts),
+      ...{ reserved, overcommit, allocated, source },
+      orphaned: host.orphaned[resource] ?? 0,
+      used: host.used[resource] ?? null,
+      unit: unitOf(resource),
+    };
+    return [resource, body] as const;
   });
   return {
     id: host.id,

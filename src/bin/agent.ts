@@ -8,6 +8,7 @@ import { systemClock } from '../std/clock.js';
 import { capacityPolicyOf } from './config-schema.js';
 import type { Config } from './config.js';
 import { agentDir } from './data-dir.js';
+import { hostSettingsOf } from './host-config.js';
 import type { ShutDown } from './shut-down.js';
 import { portFailure } from './start-failure.js';
 import { VERSION } from './version.js';
@@ -69,6 +70,7 @@ const whatAllAgentsShare = ({ config, log, controlPlaneUrl, joinToken }: AgentIn
   controlPlaneUrl,
   joinToken,
   capacityPolicy: capacityPolicyOf(config),
+  settings: hostSettingsOf(config.host),
   version: VERSION,
   log: log.child({ program: 'agent' }),
   clock: systemClock,

@@ -11,6 +11,7 @@ import { CHANGES_KEPT } from '../model/stores/fleet-watch.js';
 import { ON_MISSING } from '../model/stores/orphans.js';
 import { WAITING_DEADLINE_S_MAX } from '../model/waiting.js';
 import { STRATEGY_NAMES } from '../model/strategies.js';
+import { hostFields } from './host-config.js';
 
 /** A whole number within limits, its message naming both. */
 const whole = (min: number, max: number) => {
@@ -229,6 +230,7 @@ const fields = z.strictObject({
       controlPlaneUrl: httpUrl.default('http://127.0.0.1:8080'),
     })
     .prefault({}),
+  host: hostFields.prefault({}),
   events: z
     .strictObject({
       heartbeatS: whole(1, 300).default(15),
@@ -304,8 +306,11 @@ export const settingsSchema = fields.superRefine((settings, context) => {
 
 export type Settings = z.output<typeof settingsSchema>;
 
+/** Links and disks are seldom all busy at once; of memory and disk space nothing is sold twice. */
+const OVERCOMMIT_OF_RATES = { network: 2, disk_io: 2 };
+
 /** The operator's part of every host's inventory, as `inventoryOf` takes it. */
 export const capacityPolicyOf = (settings: Settings): CapacityPolicy => ({
-  overcommit: { cpu: settings.cpu_overcommit },
+  overcommit: { cpu: settings.cpu_overcommit, ...OVERCOMMIT_OF_RATES },
   reserve: { memory: settings.mem_reserve_pct, disk: settings.disk_reserve_pct },
 });

@@ -3,8 +3,12 @@
  * and a test compares .env.example with it.
  */
 
+import { HOST_VARIABLES } from './host-variables.js';
+
 export interface Variable {
   readonly name: string;
+  /** Another spelling of it. */
+  readonly alias?: string;
   /** Path of the key in the file, such as `server.port`. */
   readonly key: string;
   /** One line for people. */
@@ -329,6 +333,7 @@ export const VARIABLES: readonly Variable[] = [
     key: 'agent.controlPlaneUrl',
     help: 'URL of the control plane, for agents and for the command line.',
   },
+  ...HOST_VARIABLES,
   {
     name: 'EVENTS_HEARTBEAT_S',
     key: 'events.heartbeatS',

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseDocument } from 'yaml';
+import { z } from 'zod';
 import { printable } from '../std/log.js';
 import { settingsSchema, type Settings } from './config-schema.js';
 import {
@@ -14,6 +15,7 @@ import {
   VARIABLES,
   type Variable,
 } from './config-variables.js';
+import { isOfHostFamily, rightHostName } from './host-variables.js';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 export type Origin = 'default' | 'file' | 'env';
@@ -58,10 +60,14 @@ type Tree = Record<string, unknown>;
 
 const NUMBER = /^-?(\d+\.?\d*|\.\d+)$/;
 
-/** Every key that has a default, with it; no number is without one. */
+/** Every key that has a default, with it. */
 const DEFAULTS: readonly (readonly [string, unknown])[] = leavesOf(settingsSchema.parse({}));
+
+/** Keys that hold a number, with a default or without. */
 const NUMERIC_KEYS = new Set(
-  DEFAULTS.filter(([, value]) => typeof value === 'number').map(([key]) => key),
+  leavesOf(z.toJSONSchema(settingsSchema, { io: 'input', unrepresentable: 'any' }))
+    .filter(([path, value]) => path.endsWith('.type') && /^(number|integer)$/.test(String(value)))
+    .map(([path]) => path.replace(/\.type$/, '').replaceAll(/(^|\.)properties\./g, '$1')),
 );
 
 /** The same depth below the package whether this runs from src or from dist. */
@@ -81,7 +87,7 @@ export function loadConfig(options: {
   const tree = readFile(file, problems);
   const origins = new Map<string, Origin>(leavesOf(tree).map(([key]) => [key, 'file']));
   refuseSecrets(tree, file, problems);
-  applyEnvironment(tree, env, origins);
+  applyEnvironment(tree, env, origins, problems);
 
   const result = settingsSchema.safeParse(tree);
   if (!result.success) {
@@ -167,10 +173,23 @@ function leavesOf(tree: object, above = ''): [string, unknown][] {
 }
 
 /** Sets what the environment says. An empty variable counts as unset, as in most shells' use. */
-function applyEnvironment(tree: Tree, env: Environment, origins: Map<string, Origin>): void {
-  for (const { name, key } of VARIABLES) {
-    const text = env[name]?.trim();
-    if (text === undefined || text === '') continue;
+function applyEnvironment(
+  tree: Tree,
+  env: Environment,
+  origins: Map<string, Origin>,
+  problems: ConfigProblem[],
+): void {
+  for (const { name, alias, key } of VARIABLES) {
+    const said = [name, alias].flatMap((one) => {
+      const value = one === undefined ? undefined : env[one]?.trim();
+      return value === undefined || value === '' ? [] : [value];
+    });
+    const [text, other = text] = said;
+    if (text === undefined) continue;
+    if (text !== other) {
+      const message = `says something else than ${alias ?? ''}: keep one`;
+      problems.push({ path: key, message, source: name });
+    }
     // What does not look like a number stays text, so that the schema can refuse it.
     const value = NUMERIC_KEYS.has(key) && NUMBER.test(text) ? Number(text) : text;
     const path = key.split('.');
@@ -200,14 +219,18 @@ function refuseSecrets(tree: Tree, file: string, problems: ConfigProblem[]): voi
 }
 
 function unknownVariables(env: Environment): ConfigProblem[] {
-  const names = [...VARIABLES, ...OTHER_VARIABLES].map(({ name }) => name);
+  const names = [
+    ...[...VARIABLES, ...OTHER_VARIABLES].map(({ name }) => name),
+    ...VARIABLES.flatMap(({ alias }) => alias ?? []),
+  ];
   return Object.keys(env)
-    .filter((name) => name.startsWith('BERTH_') && !names.includes(name))
-    .map((name) => ({
-      path: name,
-      message: `is not known${hint(name, names)}`,
-      source: 'environment',
-    }));
+    .filter((name) => name.startsWith('BERTH_') || isOfHostFamily(name))
+    .filter((name) => !names.includes(name))
+    .map((name) => {
+      const right = rightHostName(name);
+      const meant = right === null ? hint(name, names) : `; did you mean ${right}?`;
+      return { path: name, message: `is not known${meant}`, source: 'environment' };
+    });
 }
 
 function unknownKey(key: string, file: string): ConfigProblem {

@@ -108,7 +108,9 @@ async function fleetCounts(db: Database): Promise<FleetCounts> {
       select key as resource, 'capacity' as kind,
         ${amountOf('total')} * ${amountOf('overcommit')} as amount
       from ${fieldsOf('inventory')}
+      -- Of a class that is unknown the limit is no amount; see inventory.ts.
       union all select key, 'limit', ${plainAmount} from ${fieldsOf('limits')}
+        where inventory -> key ->> 'source' is distinct from 'unknown'
       union all select key, 'booked', ${plainAmount} from ${fieldsOf('allocated')}
       union all select key, 'used', ${plainAmount} from ${fieldsOf('used')}
     ) as amounts

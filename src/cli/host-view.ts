@@ -40,8 +40,12 @@ const stateOf = ({ state, fence, overFull }: HostBody): string =>
 function bookedOf({ resources }: HostBody, resource: string): string {
   const amount = resources[resource];
   if (amount === undefined) return '-';
-  return `${showAmount(resource, amount.allocated)}/${showAmount(resource, amount.limit)}`;
+  return `${showAmount(resource, amount.allocated)}/${showKnown(resource, amount.limit)}`;
 }
+
+/** An amount, or that nobody knows it: then nothing is refused for want of it. */
+const showKnown = (resource: string, amount: number | null): string =>
+  amount === null ? 'unknown' : showAmount(resource, amount);
 
 const RESOURCE_COLUMNS: readonly Column[] = [
   { head: 'CLASS' },
@@ -119,12 +123,12 @@ export function printHost(context: CliContext, host: HostBody): void {
     RESOURCE_COLUMNS,
     Object.entries(host.resources).map(([resource, amount]) => [
       resource,
-      showAmount(resource, amount.total),
+      showKnown(resource, amount.total),
       showAmount(resource, amount.reserved),
       `x${amount.overcommit.toString()}`,
-      showAmount(resource, amount.limit),
+      showKnown(resource, amount.limit),
       showAmount(resource, amount.allocated),
-      showAmount(resource, amount.available),
+      showKnown(resource, amount.available),
       amount.used === null ? '-' : showAmount(resource, amount.used),
       amount.unit,
       amount.source,

@@ -1,5 +1,5 @@
 /** What a host agent says of its machine and its VMs. */
-import type { InventorySource } from './inventory.js';
+import type { MeasuredTotal } from './inventory.js';
 import type { ResourceClass, Resources } from './resources.js';
 import type { Reason } from './vm.js';
 
@@ -22,9 +22,7 @@ export interface AgentVm {
   readonly reason: Reason | null;
 }
 
-export type MeasuredTotals = Readonly<
-  Record<ResourceClass, { readonly total: number; readonly source: InventorySource }>
->;
+export type MeasuredTotals = Readonly<Record<ResourceClass, MeasuredTotal>>;
 
 export interface AgentStatus {
   readonly hostId: string;

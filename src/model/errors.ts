@@ -38,6 +38,7 @@ export const ERROR_CODES = {
     title: 'An earlier create with this id is still being settled',
   },
   shutting_down: { status: 503, title: 'This replica is stopping' },
+  image_storage_full: { status: 507, title: 'The host has no room for the image' },
 } as const satisfies Record<string, { status: number; title: string }>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

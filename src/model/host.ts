@@ -2,6 +2,7 @@
 import {
   capacitiesOf,
   hostInventoryOf,
+  isUnknown,
   limitsOf,
   type CapacityPolicy,
   type Inventory,
@@ -123,6 +124,12 @@ export const bookableOf = ({
       resource,
       Math.max(0, limit - (orphaned[resource] ?? 0)),
     ]),
+  );
+
+/** `bookableOf` of the classes of which it is a number that says something; see inventory.ts. */
+export const knownLimitsOf = (host: Pick<Host, 'inventory' | 'orphaned'>): Resources =>
+  Object.fromEntries(
+    Object.entries(bookableOf(host)).filter(([resource]) => !isUnknown(host.inventory[resource])),
   );
 
 /** What a host offers to placement: what its agent says, under what its operator says. */

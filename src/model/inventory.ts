@@ -4,10 +4,14 @@
  * filter, explanation, agent claim and catalogue all go through them (or repeat them in SQL/Lua
  * on numbers that were computed here).
  */
-import type { ResourceClass, Resources } from './resources.js';
+import { AMOUNT_MAX, type ResourceClass, type Resources } from './resources.js';
 
-/** Where a total comes from: read off the machine, or told by an operator. */
-export type InventorySource = 'detected' | 'configured';
+/**
+ * Where a total comes from: read off the machine, told by an operator, or from nowhere. One that is
+ * unknown is 0 and keeps nothing away: what cannot be measured is not thereby missing.
+ */
+export const INVENTORY_SOURCES = ['detected', 'configured', 'unknown'] as const;
+export type InventorySource = (typeof INVENTORY_SOURCES)[number];
 
 export interface InventoryEntry {
   /** What the machine has, in the class's unit. */
@@ -16,7 +20,15 @@ export interface InventoryEntry {
   readonly reserved: number;
   /** How many times the physical amount may be promised; 1 = never more than there is. */
   readonly overcommit: number;
+  /** What may be booked at most, whatever the formula gives; absent where there is no such limit. */
+  readonly max?: number | undefined;
   readonly source: InventorySource;
+}
+
+/** What is said of one class of a machine, before reserve and overcommit. */
+export interface MeasuredTotal extends Pick<InventoryEntry, 'total' | 'max' | 'source'> {
+  /** The host's own factor, which goes before that of the policy. */
+  readonly overcommit?: number | undefined;
 }
 
 export type Inventory = Readonly<Record<ResourceClass, InventoryEntry>>;
@@ -32,24 +44,35 @@ export interface CapacityPolicy {
 /** The scale on which the ranking looks at a host: `total × overcommit`. */
 export const capacityOf = (entry: InventoryEntry): number => entry.total * entry.overcommit;
 
-/** What may be booked: `floor((total − reserved) × overcommit)`, never below 0. */
-export const limitOf = (entry: InventoryEntry): number =>
-  Math.max(0, Math.floor((entry.total - entry.reserved) * entry.overcommit));
+/**
+ * What may be booked: `min(max, floor((total − reserved) × overcommit))`, never below 0. Of a class
+ * whose total is unknown, anything up to `max`.
+ */
+export function limitOf({ total, reserved, overcommit, max, source }: InventoryEntry): number {
+  const byFormula = source === 'unknown' ? AMOUNT_MAX : Math.floor((total - reserved) * overcommit);
+  return Math.max(0, Math.min(byFormula, max ?? AMOUNT_MAX));
+}
+
+/** Whether nobody can say how much there is; then neither capacity nor limit is a number to show. */
+export const isUnknown = (entry: Pick<InventoryEntry, 'source'> | undefined): boolean =>
+  entry?.source === 'unknown';
 
 /**
  * An inventory from measured totals and the operator's policy: `reserved = ceil(total × share)`.
+ * A host's own factor goes before that of the policy.
  */
 export function inventoryOf(
-  totals: Readonly<Record<ResourceClass, { total: number; source: InventorySource }>>,
+  totals: Readonly<Record<ResourceClass, MeasuredTotal>>,
   policy: CapacityPolicy,
 ): Inventory {
   return Object.fromEntries(
-    Object.entries(totals).map(([resource, { total, source }]) => [
+    Object.entries(totals).map(([resource, { total, overcommit, max, source }]) => [
       resource,
       {
         total,
         reserved: Math.ceil(total * (policy.reserve[resource] ?? 0)),
-        overcommit: policy.overcommit[resource] ?? 1,
+        overcommit: overcommit ?? policy.overcommit[resource] ?? 1,
+        ...(max === undefined ? {} : { max }),
         source,
       },
     ]),
@@ -68,26 +91,23 @@ export interface InventoryOverrides {
 
 /**
  * The inventory of one host: totals that its operator gave replace (or add to) the measured ones,
- * and count as `configured`; its own factors and shares go before those of the policy.
+ * and count as `configured`; its factors and shares by the operator go before the host's own, and
+ * those before the policy's.
  */
 export function hostInventoryOf(
-  measured: Readonly<Record<ResourceClass, { total: number; source: InventorySource }>>,
+  measured: Readonly<Record<ResourceClass, MeasuredTotal>>,
   { overcommit = {}, reserve = {}, totals = {} }: InventoryOverrides,
   policy: CapacityPolicy,
 ): Inventory {
-  const configured = Object.fromEntries(
-    Object.entries(totals).map(([resource, total]) => [
-      resource,
-      { total, source: 'configured' as const },
-    ]),
-  );
-  return inventoryOf(
-    { ...measured, ...configured },
-    {
-      overcommit: { ...policy.overcommit, ...overcommit },
-      reserve: { ...policy.reserve, ...reserve },
-    },
-  );
+  const said: Record<ResourceClass, MeasuredTotal> = { ...measured };
+  for (const [resource, total] of Object.entries(totals)) {
+    said[resource] = { ...measured[resource], total, source: 'configured' };
+  }
+  for (const [resource, factor] of Object.entries(overcommit)) {
+    const entry = said[resource];
+    if (entry !== undefined) said[resource] = { ...entry, overcommit: factor };
+  }
+  return inventoryOf(said, { ...policy, reserve: { ...policy.reserve, ...reserve } });
 }
 
 /** `limitOf` of every class. */

@@ -42,7 +42,11 @@ export function settleTotals(
     const total = earlier === undefined ? before.total : Math.max(earlier, said);
     if (said < total) doubted[resource] = said;
     const entry = reported[resource] ?? before;
-    if (total > 0 || reported[resource] !== undefined) counts[resource] = { ...entry, total };
+    // A total that still stands was not unknown; what replaces it may be.
+    const source = total > said ? before.source : entry.source;
+    if (total > 0 || reported[resource] !== undefined) {
+      counts[resource] = { ...entry, total, source };
+    }
   }
   return { accepted: counts, suspected: doubted };
 }

@@ -1,7 +1,7 @@
 /** How much of the fleet there is, may be booked, is booked, and is really used. Pure. */
 import type { HostState } from './host-liveness.js';
 import type { HostMode } from './host.js';
-import { bookableOf, type Host } from './host.js';
+import { knownLimitsOf, type Host } from './host.js';
 import { capacitiesOf } from './inventory.js';
 import type { ResourceClass } from './resources.js';
 
@@ -9,7 +9,7 @@ import type { ResourceClass } from './resources.js';
 export interface ClassUsage {
   /** Total times overcommit. */
   readonly capacity: number;
-  /** What may be booked. */
+  /** What may be booked; 0 of a class that is unknown, as its capacity. */
   readonly limit: number;
   readonly booked: number;
   /** What the machines really use, where their agents tell; null where none does. */
@@ -39,7 +39,7 @@ type Counted = Pick<Host, 'inventory' | 'orphaned' | 'allocated' | 'used'>;
 /** Of one host, in every class that it has, books or uses. */
 export function usageOf(host: Counted): Usage {
   const capacities = capacitiesOf(host.inventory);
-  const limits = bookableOf(host);
+  const limits = knownLimitsOf(host);
   const classes = [capacities, host.allocated, host.used].flatMap((amounts) =>
     Object.keys(amounts),
   );

@@ -9,6 +9,8 @@ export interface MemoryInfo {
   readonly totalKib: number;
   /** What could be had without swapping. */
   readonly availableKib: number;
+  /** Kept for huge pages; a part of the total, never of what is available. */
+  readonly hugePagesKib: number;
 }
 
 /**
@@ -30,7 +32,7 @@ export function parseCpuCount(cpuinfo: string): number {
 /** @throws Error when `MemTotal` is missing */
 export function parseMemory(meminfo: string): MemoryInfo {
   const read = (key: string): number | undefined => {
-    const kib = new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(meminfo)?.[1];
+    const kib = new RegExp(`^${key}:\\s+([0-9]{1,12}) kB`, 'm').exec(meminfo)?.[1];
     return kib === undefined ? undefined : Number(kib);
   };
   const totalKib = read('MemTotal');
@@ -38,7 +40,17 @@ export function parseMemory(meminfo: string): MemoryInfo {
   // Kernels before 3.14 have no MemAvailable; free and cached memory come near to it.
   const availableKib =
     read('MemAvailable') ?? (read('MemFree') ?? 0) + (read('Buffers') ?? 0) + (read('Cached') ?? 0);
-  return { totalKib, availableKib: Math.min(availableKib, totalKib) };
+  return {
+    totalKib,
+    availableKib: Math.min(availableKib, totalKib),
+    hugePagesKib: Math.min(hugePagesOf(meminfo, read), totalKib),
+  };
+}
+
+/** Kernels before 4.19 tell the pages of the standard size only. */
+function hugePagesOf(meminfo: string, read: (key: string) => number | undefined): number {
+  const pages = /^HugePages_Total:\s+([0-9]{1,12})\s*$/m.exec(meminfo)?.[1];
+  return read('Hugetlb') ?? Number(pages ?? 0) * (read('Hugepagesize') ?? 0);
 }
 
 /** Seconds since the machine was started. */

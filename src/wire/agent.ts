@@ -6,6 +6,7 @@ import {
   idSchema,
   imageSchema,
   nameSchema,
+  positiveAmountSchema,
   resourceClassSchema,
   resourcesSchema,
 } from './fields.js';
@@ -20,12 +21,27 @@ export const assignmentSchema = z.int().min(1);
 /** What stands in the path of `/v1/vms/:id`. */
 export const vmParamsSchema = z.object({ id: idSchema });
 
+/** Limits of the network as the VM sees it, in bytes per second; the larger one is counted. */
+const bandwidthSchema = z.strictObject({
+  download: positiveAmountSchema.optional(),
+  upload: positiveAmountSchema.optional(),
+});
+export type VmBandwidth = z.infer<typeof bandwidthSchema>;
+
+/** What an order may say of a VM besides its size. */
+const besideSize = {
+  /** Memory in MiB that may be plugged in later; it is counted from the beginning. */
+  hotplugMib: amountSchema.optional(),
+  bandwidth: bandwidthSchema.optional(),
+};
+
 /** `PUT /v1/vms/:id`: "have this VM and run it". */
 export const ensureVmSchema = z.strictObject({
   name: nameSchema,
   assignment: assignmentSchema,
   resources: resourcesSchema,
   image: imageSchema.nullable(),
+  ...besideSize,
   /** What the operator says of this host, over what the agent measures and is configured with. */
   overrides: z
     .strictObject({
@@ -104,28 +120,6 @@ export const agentStatusSchema = z.object({
 });
 export type AgentStatusBody = z.infer<typeof agentStatusSchema>;
 
-/** `GET /resources`: what this host has, what of it may be booked, and what is. */
-export const agentResourcesSchema = z.object({
-  hostId: idSchema,
-  resources: z.record(
-    resourceClassSchema,
-    z.object({
-      total: z.number(),
-      reserved: z.number(),
-      overcommit: z.number(),
-      capacity: z.number(),
-      limit: z.number(),
-      allocated: z.number(),
-      available: z.number(),
-      /** What the machine really uses; null where it is not known. */
-      used: z.number().nullable(),
-      source: z.enum(['detected', 'configured']),
-      unit: z.string(),
-    }),
-  ),
-});
-export type AgentResourcesBody = z.infer<typeof agentResourcesSchema>;
-
 /** Longest pretended start or stop. */
 const PRETENDED_MS_MAX = 3_600_000;
 
@@ -164,6 +158,7 @@ export const vmNoteSchema = z.strictObject({
       name: nameSchema,
       resources: resourcesSchema,
       image: imageSchema.nullable(),
+      ...besideSize,
       state: z.enum(AGENT_VM_STATES),
       reason: z.strictObject({ code: z.string(), detail: z.string() }).nullable(),
       /** Milliseconds since 1970. */

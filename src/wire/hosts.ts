@@ -1,6 +1,7 @@
 /** The conversation about hosts: `/v1/hosts`, and how an agent joins. */
 import { z } from 'zod';
 import { HOST_STATES } from '../model/host-liveness.js';
+import { INVENTORY_SOURCES } from '../model/inventory.js';
 import {
   amountSchema,
   CLASSES_MAX,
@@ -18,11 +19,28 @@ import {
 export const HOST_TOKEN_KIND = 'berth_host_';
 export const HOST_TOKEN_PATTERN = /^berth_host_[A-Za-z0-9_-]{43}$/;
 
+const OVERCOMMIT_MAX = 100;
+
 /** What an agent has measured (or was told), before reserve and overcommit. */
 export const totalsSchema = z
   .record(
     resourceClassSchema,
-    z.strictObject({ total: amountSchema, source: z.enum(['detected', 'configured']) }),
+    z
+      .strictObject({
+        total: amountSchema,
+        source: z.enum(INVENTORY_SOURCES),
+        overcommit: z
+          .number()
+          .gt(0)
+          .max(OVERCOMMIT_MAX)
+          .optional()
+          .meta({ description: "The host's own factor, before that of the configuration" }),
+        max: amountSchema.optional().meta({ description: 'Not more than this may be booked' }),
+      })
+      .refine(
+        ({ total, source }) => source !== 'unknown' || total === 0,
+        'must have the total 0 when the source is unknown',
+      ),
   )
   .refine(
     (totals) => Object.keys(totals).length <= CLASSES_MAX,
@@ -82,7 +100,6 @@ export const modeOwnerSchema = sentence(100);
 
 /** Longest cordon with an end: beyond it, nobody remembers. */
 const EXPIRY_S_MAX = 365 * 24 * 60 * 60;
-const OVERCOMMIT_MAX = 100;
 
 const perClass = <Value extends z.ZodType<number>>(value: Value) =>
   z
@@ -178,18 +195,19 @@ export const hostSchema = z
     resources: z.record(
       resourceClassSchema,
       z.strictObject({
-        total: z.number(),
+        /** Null, as capacity, limit and available: nobody knows how much there is. */
+        total: z.number().nullable(),
         reserved: z.number(),
         overcommit: z.number(),
-        capacity: z.number(),
-        limit: z.number(),
+        capacity: z.number().nullable(),
+        limit: z.number().nullable(),
         allocated: z.number(),
-        available: z.number(),
+        available: z.number().nullable(),
         /** Taken by VMs that run there without a record; `limit` is already less by it. */
         orphaned: z.number(),
         /** What the machine really uses; null where it is not known. */
         used: z.number().nullable(),
-        source: z.enum(['detected', 'configured']),
+        source: z.enum(INVENTORY_SOURCES),
         unit: z.string(),
       }),
     ),

@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { hostName } from '../../src/agent/agent.js';
-import { bookableOf, claimShortfalls, sumOfHeld } from '../../src/agent/claims.js';
-import { realMachine } from '../../src/agent/discovery.js';
+import { bookableOf, evaluate, sumOfHeld, type Held } from '../../src/agent/claims.js';
 import { writeDurably } from '../../src/agent/durable-file.js';
 import { readBootId } from '../../src/agent/identity.js';
 import { createVmQueue } from '../../src/agent/vm-queue.js';
 import { fileNameOf, openVmStore, type VmRecord } from '../../src/agent/vm-store.js';
+import type { Resources } from '../../src/model/resources.js';
 import { silentLog } from '../support/log.js';
 import { temporaryDir } from './agent-fixture.js';
 
@@ -30,10 +30,13 @@ describe('claims', () => {
     expect(sumOfHeld(held, 'a')).toEqual({ cpu: 1, gpu: 1 });
   });
 
+  const shortOf = (limits: Resources, all: Held, vmId: string, charge: Resources) =>
+    evaluate({ limits, held: all, maxPerVm: {} }, { vmId, charge });
+
   it('does not count a VM against itself', () => {
     const limits = { cpu: 3, memory: 100, gpu: 1 };
-    expect(claimShortfalls(limits, held, 'a', { cpu: 2, memory: 100 })).toEqual([]);
-    expect(claimShortfalls(limits, held, 'c', { cpu: 1, memory: 1, gpu: 0 })).toEqual([
+    expect(shortOf(limits, held, 'a', { cpu: 2, memory: 100 })).toEqual([]);
+    expect(shortOf(limits, held, 'c', { cpu: 1, memory: 1, gpu: 0 })).toEqual([
       { resource: 'cpu', requested: 1, available: 0, limit: 3 },
       { resource: 'memory', requested: 1, available: 0, limit: 100 },
     ]);
@@ -57,7 +60,7 @@ describe('claims', () => {
         const granted = new Map<string, Readonly<Record<string, number>>>();
         requests.forEach((request, n) => {
           const id = `vm-${(n % 7).toString()}`;
-          if (claimShortfalls(limits, granted, id, request).length === 0) granted.set(id, request);
+          if (shortOf(limits, granted, id, request).length === 0) granted.set(id, request);
         });
         const sum = sumOfHeld(granted);
         expect(sum.cpu ?? 0).toBeLessThanOrEqual(limits.cpu);
@@ -147,57 +150,8 @@ describe('the queue', () => {
   });
 });
 
-describe('discovery', () => {
-  const files = (changes: Record<string, string> = {}) =>
-    Promise.all(
-      Object.entries({
-        cpuinfo: 'processor\t: 0\n\nprocessor\t: 1\n',
-        meminfo: 'MemTotal: 2049 kB\nMemAvailable: 1023 kB\n',
-        uptime: '5.5 1\n',
-        loadavg: '1 2 3 4/5 6\n',
-        ...changes,
-      }).map(([name, text]) => writeFile(join(directory, name), text)),
-    );
-
-  it('counts whole MiB: what there is rounded down, what is used rounded up', async () => {
-    await files();
-    const found = await realMachine(directory, directory)();
-    expect(found).toMatchObject({
-      totals: {
-        cpu: { total: 2, source: 'detected' },
-        memory: { total: 2, source: 'detected' },
-        disk: { source: 'detected' },
-      },
-      used: { memory: 2 },
-      uptimeS: 5.5,
-      load: [1, 2, 3],
-    });
-    expect(Number.isSafeInteger(found.totals.disk?.total)).toBe(true);
-  });
-
-  it('reads again each time', async () => {
-    await files();
-    const measure = realMachine(directory, directory);
-    await measure();
-    await files({ cpuinfo: 'processor : 0\n' });
-    expect((await measure()).totals.cpu?.total).toBe(1);
-  });
-
-  it('guesses nothing from a text it cannot read', async () => {
-    await files({ meminfo: 'nonsense' });
-    await expect(realMachine(directory, directory)()).rejects.toThrow(/MemTotal/);
-  });
-
-  it('asks Node on a machine without /proc', async () => {
-    const { totals, uptimeS } = await realMachine(directory, join(directory, 'no-proc'))();
-    expect(totals.cpu?.total).toBeGreaterThan(0);
-    expect(totals.memory?.total).toBeGreaterThan(0);
-    expect(uptimeS).toBeGreaterThan(0);
-  });
-
-  it('makes up a boot id where there is none', async () => {
-    expect(await readBootId(join(directory, 'none'))).toMatch(/^[0-9a-f-]{36}$/);
-  });
+it('makes up a boot id where there is none', async () => {
+  expect(await readBootId(join(directory, 'none'))).toMatch(/^[0-9a-f-]{36}$/);
 });
 
 it.each([

@@ -175,7 +175,7 @@ describe('the examples', () => {
     for (const [name, { allocated, available, ...facts }] of Object.entries(
       EXAMPLE_HOST.resources,
     )) {
-      expect(available).toBe(facts.limit - allocated);
+      expect(available).toBe((facts.limit ?? NaN) - allocated);
       // What it uses, it has not told yet.
       expect(shown.resources[name]).toMatchObject({ ...facts, used: null });
     }

@@ -75,9 +75,9 @@ describe('who wins', () => {
   });
 
   it.each([
-    ['CPU_OVERCOMMIT', '2', { cpu: 2 }, { memory: 0.1, disk: 0.1 }],
-    ['MEM_RESERVE_PCT', '.25', { cpu: 4 }, { memory: 0.25, disk: 0.1 }],
-    ['DISK_RESERVE_PCT', '0', { cpu: 4 }, { memory: 0.1, disk: 0 }],
+    ['CPU_OVERCOMMIT', '2', { cpu: 2, network: 2, disk_io: 2 }, { memory: 0.1, disk: 0.1 }],
+    ['MEM_RESERVE_PCT', '.25', { cpu: 4, network: 2, disk_io: 2 }, { memory: 0.25, disk: 0.1 }],
+    ['DISK_RESERVE_PCT', '0', { cpu: 4, network: 2, disk_io: 2 }, { memory: 0.1, disk: 0 }],
   ])('makes the capacity policy from %s=%s', (name, value, overcommit, reserve) => {
     const config = loadConfig({ env: { [name]: value } });
     expect(capacityPolicyOf(config)).toEqual({ overcommit, reserve });

@@ -81,6 +81,25 @@ export function describeUsage(subject: Subject): void {
       }
     });
 
+    it('has no limit of a class that is unknown', async () => {
+      const fabric = fresh('fabric').replaceAll('-', '_');
+      const unsure = await upHost(subject(), { cpu: 1 });
+      const unknown = { total: 0, source: 'unknown' } as const;
+      const totals = { ...totalsWith({ cpu: 1 }), [fabric]: unknown };
+      await subject().saveHostReport(unsure.id, reportOf(unsure, { totals }));
+      const own = (await subject().usage()).find(({ host: { id } }) => id === unsure.id);
+      expect(own?.resources[fabric]).toEqual({ capacity: 0, limit: 0, booked: 0, used: null });
+      const { amounts } = await subject().fleetCounts();
+      const counted = amounts.filter(({ resource }) => resource === fabric);
+      expect(counted).toEqual([{ resource: fabric, kind: 'capacity', amount: 0 }]);
+      await placedVm(subject(), unsure, { resources: { cpu: 1, [fabric]: 10 ** 12 } });
+      expect(await subject().host(unsure.id)).toMatchObject({ allocated: { [fabric]: 10 ** 12 } });
+      await subject().patchHost(unsure.id, { overrides: { totals: { [fabric]: 7 } } }, TESTER);
+      expect(await subject().host(unsure.id)).toMatchObject({
+        inventory: { [fabric]: { total: 7, source: 'configured' } },
+      });
+    });
+
     it('is sampled once in five minutes, whoever asks and how often', async () => {
       await uses(1);
       const answers = await Promise.all(

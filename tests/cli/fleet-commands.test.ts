@@ -1,6 +1,6 @@
 /** `berth place`, `berth host …` and `berth rebuild` against a server. */
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { patchHostSchema } from '../../src/wire/hosts.js';
+import { hostSchema, patchHostSchema } from '../../src/wire/hosts.js';
 import { placementRequestSchema } from '../../src/wire/placements.js';
 import { rebuildRequestSchema, rebuildSchema } from '../../src/wire/ops.js';
 import {
@@ -27,6 +27,21 @@ const always = (document: unknown) => (): Reply => ({ document });
 
 const APART = { name: 'web', policy: 'soft-anti-affinity' } as const;
 const NEAR = { name: 'db', policy: 'soft-affinity' } as const;
+
+describe('berth host', () => {
+  it('says of what nobody knows that it is unknown', async () => {
+    const host = hostDocument();
+    const network = {
+      ...{ total: null, capacity: null, limit: null, available: null },
+      ...{ reserved: 0, overcommit: 2, allocated: 5, orphaned: 0, used: null },
+      ...{ source: 'unknown', unit: 'bytes/s' },
+    } as const;
+    const document = { ...host, resources: { ...host.resources, network } };
+    expect(hostSchema.safeParse(document).success).toBe(true);
+    const { stdout } = await run(`host show ${host.id}`, always(document));
+    expect(stdout).toMatch(/^network +unknown +0 +x2 +unknown +5 +unknown +- +bytes\/s +unknown$/m);
+  });
+});
 
 describe('berth place', () => {
   it('prints scores and shares, reasons with amounts, and why', async () => {

@@ -46,7 +46,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
       'zod-openapi',
     ],
   },
-  agent: { mayImport: ['model', 'wire', 'std'], packages: ['express'] },
+  agent: { mayImport: ['model', 'wire', 'std'], packages: ['express', 'prom-client'] },
   informant: { mayImport: ['wire', 'std'], packages: [] },
   sim: { mayImport: ['model', 'placement', 'quota', 'control', 'std'], packages: [] },
   cli: {

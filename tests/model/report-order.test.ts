@@ -56,6 +56,22 @@ describe('the totals that count', () => {
     expect(second.suspected).toEqual({ disk: 50 });
   });
 
+  it('lets a class become unknown with the second report, and be known again at once', () => {
+    const known = { network: { total: 100, source: 'detected' } } as const;
+    const unknown = { network: { total: 0, source: 'unknown' } } as const;
+    let settled: SettledTotals = { accepted: {}, suspected: {} };
+    const after = (reported: MeasuredTotals) => {
+      settled = settleTotals(settled.accepted, settled.suspected, reported);
+      return settled.accepted;
+    };
+    expect([after(known), after(unknown), after(unknown), after(known)]).toEqual([
+      known,
+      known,
+      unknown,
+      known,
+    ]);
+  });
+
   const totals = fc
     .dictionary(fc.constantFrom('cpu', 'disk', 'gpu'), fc.integer({ min: 0, max: 9 }))
     .map(measured);

@@ -30,6 +30,14 @@ describe('usage', () => {
     });
   });
 
+  it('of a class that is unknown has neither capacity nor limit, but what is booked', () => {
+    const unknown = {
+      network: { total: 0, reserved: 0, overcommit: 2, source: 'unknown' },
+    } as const;
+    const host = { inventory: unknown, orphaned: {}, allocated: { network: 5 }, used: {} };
+    expect(usageOf(host)).toEqual({ network: { capacity: 0, limit: 0, booked: 5, used: null } });
+  });
+
   it('is summed class by class; what is not known is not counted as nothing', () => {
     const cpu = { capacity: 4, limit: 3, booked: 2 };
     const sum = sumUsage([

@@ -34,7 +34,11 @@ describe('/proc/cpuinfo', () => {
 describe('/proc/meminfo', () => {
   it('tells what there is and what can be had', () => {
     const text = 'MemTotal:       16384000 kB\nMemFree: 1 kB\nMemAvailable:    8000000 kB\n';
-    expect(parseMemory(text)).toEqual({ totalKib: 16_384_000, availableKib: 8_000_000 });
+    expect(parseMemory(text)).toEqual({
+      totalKib: 16_384_000,
+      availableKib: 8_000_000,
+      hugePagesKib: 0,
+    });
   });
 
   it('of old kernels has no MemAvailable', () => {

@@ -45,6 +45,24 @@ const wrongIn = (
 };
 
 describe('an agent', () => {
+  it('may say where each total is from, and its own factor and limit', () => {
+    const totals = {
+      cpu: { total: 8, source: 'detected', overcommit: 2, max: 12 },
+      network: { total: 0, source: 'unknown' },
+    };
+    expect(wrongIn(joinHostSchema, join({ totals }))).toEqual([]);
+    expect(wrongIn(agentStatusSchema, status({ totals }))).toEqual([]);
+  });
+
+  it.each([
+    ['an amount of what is unknown', { total: 1, source: 'unknown' }, 'totals.cpu'],
+    ['a guess', { total: 1, source: 'guessed' }, 'totals.cpu.source'],
+    ['a factor of nothing', { ...TOTALS.cpu, overcommit: 0 }, 'totals.cpu.overcommit'],
+    ['a negative limit', { ...TOTALS.cpu, max: -1 }, 'totals.cpu.max'],
+  ])('may not say %s', (_what, cpu, field) => {
+    expect(wrongIn(joinHostSchema, join({ totals: { cpu } }))).toEqual([field]);
+  });
+
   it.each([
     'http://10.0.0.7:8081',
     'https://host-1.fleet.example',

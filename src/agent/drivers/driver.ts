@@ -6,6 +6,7 @@
 import type { AgentVmState } from '../../model/agent-report.js';
 import type { Reason } from '../../model/vm.js';
 import type { DriverPatchBody, DriverSettingsBody } from '../../wire/agent.js';
+import type { VmProcess } from '../discovery/vm-use.js';
 import type { VmRecord } from '../vm-store.js';
 
 /** How a VM is, as the driver sees it. */
@@ -35,6 +36,8 @@ export interface Driver {
   remove(vm: VmRecord): Promise<void>;
   /** Lets go of timers and connections; VMs stay as they are. */
   close(): Promise<void>;
+  /** The process that runs a VM, for readings of what it uses; null while there is none. */
+  processOf?(vmId: string): VmProcess | null;
   /** Only a driver that pretends can be told how to behave. */
   readonly settings?: DriverSettings;
 }

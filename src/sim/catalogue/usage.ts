@@ -1,5 +1,5 @@
 /** Usage in the catalogue's double: now, and as samples of five minutes that are summed up to hours. */
-import { capacitiesOf } from '../../model/inventory.js';
+import { capacitiesOf, isUnknown } from '../../model/inventory.js';
 import type { FleetCounts, UsageHistoryQuery, UsageStore } from '../../model/stores/usage.js';
 import {
   KEPT_MS,
@@ -61,7 +61,9 @@ function fleetCounts(tables: Tables): FleetCounts {
   const amounts = new Map<string, Amount>();
   for (const { state, inventory, limits, allocated, used } of hostsInService(tables)) {
     states.set(state, (states.get(state) ?? 0) + 1);
-    const parts = { capacity: capacitiesOf(inventory), limit: limits, booked: allocated, used };
+    const known = Object.entries(limits).filter(([name]) => !isUnknown(inventory[name]));
+    const limit = Object.fromEntries(known);
+    const parts = { capacity: capacitiesOf(inventory), limit, booked: allocated, used };
     for (const kind of ['booked', 'capacity', 'limit', 'used'] as const) {
       for (const [resource, amount] of Object.entries(parts[kind])) {
         const key = `${resource} ${kind}`;
