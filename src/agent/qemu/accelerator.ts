@@ -4,7 +4,7 @@
  * a /dev/kvm that opens proves nothing; see canary-guest.ts.
  */
 import { execFile } from 'node:child_process';
-import { access, constants, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Clock, Log } from '../../model/ports.js';
@@ -29,7 +29,6 @@ export interface TrialOptions {
   readonly log: Log;
 }
 
-const PROGRAM_NAME = 'qemu-system-x86_64';
 const VERSION_LIMIT_MS = 10_000;
 const NOTE_NAME = 'accelerator.json';
 
@@ -40,19 +39,6 @@ const CANARY_MAC = '52:54:00:00:00:01';
 /** A sound KVM takes half a second; TCG takes that too, but may share the machine with much else. */
 const TRIAL_LIMIT_MS: Readonly<Record<Accelerator, number>> = { kvm: 10_000, tcg: 60_000 };
 const LOOK_EVERY_MS = 50;
-
-/** @returns the full path of QEMU, or null where it is not installed */
-export async function findQemu(searchPath: string): Promise<string | null> {
-  for (const folder of searchPath.split(':').filter((entry) => entry.startsWith('/'))) {
-    const file = join(folder, PROGRAM_NAME);
-    const isThere = await access(file, constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (isThere) return file;
-  }
-  return null;
-}
 
 /** @returns null when nothing runs guests here */
 export async function chooseAccelerator(options: TrialOptions): Promise<Accelerator | null> {

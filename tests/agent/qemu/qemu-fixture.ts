@@ -7,7 +7,6 @@ import { promisify } from 'node:util';
 import type { Driver, Observation } from '../../../src/agent/drivers/driver.js';
 import { openQemuDriver } from '../../../src/agent/drivers/qemu.js';
 import { readBootId } from '../../../src/agent/identity.js';
-import { findQemu } from '../../../src/agent/qemu/accelerator.js';
 import { vmUserOf } from '../../../src/agent/qemu/launch.js';
 import {
   bookedRates,
@@ -18,6 +17,7 @@ import {
 import { readProcessNote } from '../../../src/agent/qemu/process.js';
 import { vmDirectoryOf, vmKeyOf } from '../../../src/agent/qemu/vm-directory.js';
 import type { VmRecord } from '../../../src/agent/vm-store.js';
+import { findProgram } from '../../../src/bin/redis-package.js';
 import { systemClock } from '../../../src/std/clock.js';
 import { silentLog } from '../../support/log.js';
 import { politeGuest, spinningGuest } from '../../support/test-guest.js';
@@ -26,7 +26,7 @@ const run = promisify(execFile);
 
 /** @throws Error where QEMU is not installed: these tests are nothing without it */
 export async function requireQemu(): Promise<string> {
-  const program = await findQemu(process.env.PATH ?? '');
+  const program = await findProgram('qemu-system-x86_64', process.env.PATH ?? '');
   if (program === null) {
     throw new Error('QEMU is not installed: apt-get install qemu-system-x86 qemu-utils');
   }
