@@ -1,5 +1,5 @@
 /** Which driver runs the VMs of this machine, and the parts that it is handed. */
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Driver } from '../agent/drivers/driver.js';
 import { openQemuDriver } from '../agent/drivers/qemu.js';
 import { createSimulatedDriver } from '../agent/drivers/simulated.js';
@@ -16,6 +16,8 @@ import { findProgram } from './redis-package.js';
 const PROGRAMS = [
   ['qemu-system-x86', 'qemu-system-x86_64'],
   ['qemu-utils', 'qemu-img'],
+  ['util-linux', 'setpriv'],
+  ['util-linux', 'prlimit'],
 ] as const;
 
 export interface ChosenDriver {
@@ -61,7 +63,8 @@ async function missingForQemu(): Promise<string | null> {
 }
 
 async function qemuDriver(config: Config, log: Log): Promise<Driver> {
-  const dir = agentDir(config.dataDir);
+  // Disks name the images below them, so their paths must not depend on where we were started.
+  const dir = resolve(agentDir(config.dataDir));
   const program = await findProgram('qemu-system-x86_64', searchPath());
   if (program === null) throw new Error('qemu-system-x86_64 is not there any more');
   return openQemuDriver({

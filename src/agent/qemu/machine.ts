@@ -240,11 +240,7 @@ export class Machine {
       return await this.#launchNow();
     } catch (error) {
       this.#log.error('a VM could not be started', { error });
-      const reason =
-        error instanceof DomainError
-          ? { code: error.code, detail: error.message }
-          : { code: 'start_failed', detail: 'The VM could not be started on its host.' };
-      this.#enter('failed', reason);
+      this.#enter('failed', reasonOf(error));
       this.#changed();
       return null;
     }
@@ -320,6 +316,16 @@ export class Machine {
     this.#seen = { state, reason, since: this.#workshop.clock.now() };
     return this.#seen;
   }
+}
+
+/** For tenants: what else went wrong is for the log alone. */
+function reasonOf(error: unknown): Reason {
+  if (error instanceof DomainError) return { code: error.code, detail: error.message };
+  const detail =
+    error instanceof RangeError
+      ? `QEMU runs no such VM: ${error.message}.`
+      : 'The VM could not be started on its host.';
+  return { code: 'start_failed', detail };
 }
 
 const standsStill = (status: string): Reason => ({

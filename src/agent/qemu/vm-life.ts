@@ -208,7 +208,8 @@ export class VmLife {
 
   async #askStatus(client: QmpClient): Promise<void> {
     const { status } = qmpStatusSchema.parse(await client.execute('query-status'));
-    if (status === this.#status) return;
+    // On its way out; its end is news, not this.
+    if (status === this.#status || status === 'shutdown') return;
     this.#status = status;
     if (status === BROKEN_STATUS) {
       this.#isBroken = true;
