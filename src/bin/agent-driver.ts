@@ -20,6 +20,12 @@ const PROGRAMS = [
   ['util-linux', 'prlimit'],
 ] as const;
 
+const HOW = {
+  kvm: 'with KVM',
+  tcg: 'without KVM, which is slow',
+  none: 'which runs no guest here; the log tells why',
+} as const;
+
 export interface ChosenDriver {
   readonly driver: Driver;
   /** A line for people: what runs the VMs, and why. */
@@ -45,10 +51,8 @@ export async function driverFor(config: Config, log: Log): Promise<ChosenDriver>
     return simulated(missing);
   }
   const driver = await qemuDriver(config, log);
-  const how = { kvm: 'with KVM', tcg: 'without KVM, which is slow' };
-  const { accelerator } = driver;
-  const runs = accelerator == null ? 'which runs no guest here: see the log' : how[accelerator];
-  return { driver, told: `VMs on this machine are real: QEMU, ${runs}` };
+  const told = `VMs on this machine are real: QEMU, ${HOW[driver.accelerator ?? 'none']}`;
+  return { driver, told };
 }
 
 /** @returns what is missing, as the end of a sentence; null when nothing is */

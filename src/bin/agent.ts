@@ -64,7 +64,7 @@ export async function startAgent(inputs: AgentInputs, shutDown: ShutDown): Promi
 /** So that a VM can ask for a host that runs it for real, or fast. */
 const labelsOf = ({ name, accelerator }: Driver): Readonly<Record<string, string>> => ({
   driver: name,
-  ...(accelerator == null ? {} : { accelerator }),
+  ...(accelerator === undefined || accelerator === null ? {} : { accelerator }),
 });
 
 /** Starts `count` simulated hosts in this process. @returns their host ids */

@@ -62,7 +62,10 @@ export async function startUp(inputs: UpInputs, shutDown: ShutDown): Promise<voi
   };
   const { hostId, driver, lastingVms } = await startAgent({ ...joining, port: 0 }, shutDown);
   // Stopped before the agent, which knows it no more afterwards.
-  shutDown.add('hosts', 'word about VMs', () => Promise.resolve(tellOfVms(lastingVms(), print)));
+  shutDown.add('hosts', 'word about VMs', () => {
+    tellOfVms(lastingVms(), print);
+    return Promise.resolve();
+  });
   const simulated = hosts === 0 ? [] : await startSimulatedHosts(hosts, joining, shutDown);
   const missing = await waitUntilUp(url, adminToken, [hostId, ...simulated]);
   if (missing > 0) log.warn('some hosts are not up yet', { missing });

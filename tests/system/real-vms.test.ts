@@ -107,10 +107,10 @@ describe('real VMs', () => {
       const before = vmProcesses();
       expect(new Set(before.map(({ uuid }) => uuid))).toEqual(new Set(vms.map(({ id }) => id)));
       for (const vm of vms) {
-        const console = join(dataDir, 'agent', 'qemu', vm.id, 'console.log');
+        const consoleLog = join(dataDir, 'agent', 'qemu', vm.id, 'console.log');
         await until(
           'the greeting of a guest',
-          async () => (await readFile(console, 'latin1')).includes(GUEST_GREETING),
+          async () => (await readFile(consoleLog, 'latin1')).includes(GUEST_GREETING),
           WAIT_MS,
         );
       }

@@ -197,6 +197,12 @@ describe('the QEMU driver', () => {
           message: expect.stringContaining('no-such-image') as unknown,
         },
       );
+      const huge = { ...vmOf('huge'), resources: { cpu: 1_000, memory: 32, disk: 16 } };
+      await fixture.driver.create(huge);
+      const refused = await fixture.until(huge, ({ state }) => state === 'failed');
+      expect(refused.reason?.detail).toBe(
+        'QEMU runs no such VM: cpu is not a whole number from 1 to 255.',
+      );
       const vm = vmOf('locked');
       await fixture.boot(vm);
       await fixture.driver.stop(vm);

@@ -32,7 +32,8 @@ describe('the client of QMP', () => {
   afterEach(async () => {
     for (const client of clients) client.close();
     for (const socket of sockets) socket.destroy();
-    await new Promise((resolve) => (server === null ? resolve(null) : server.close(resolve)));
+    const listening = server;
+    if (listening !== null) await new Promise((resolve) => listening.close(resolve));
     await rm(directory, { recursive: true, force: true });
   });
 
