@@ -73,6 +73,8 @@ export interface Agent {
   /** Base URL under which the control plane reaches it; known once started. */
   readonly address: string;
   readonly credential: string;
+  /** How many of its VMs run, as far as it knows. */
+  readonly runningVms: number;
   /** Resolves at the first join that succeeds. */
   readonly joined: Promise<void>;
   /**
@@ -124,6 +126,11 @@ export function createAgent(options: AgentOptions): Agent {
     },
     get address() {
       return started().address;
+    },
+    get runningVms() {
+      return started()
+        .keeper.list()
+        .filter(({ state }) => state === 'running').length;
     },
     async start() {
       const unlock = await lockForAgent(options.dataDir);
@@ -265,6 +272,7 @@ const identityOf = ({ hostId }: Identity, version: string, bootId: string, drive
   version,
   bootId,
   driver: driver.name,
+  ...(driver.accelerator === undefined ? {} : { accelerator: driver.accelerator }),
 });
 
 function statusOf(keeper: VmKeeper, { totals, used, uptimeS, load }: Measurement) {

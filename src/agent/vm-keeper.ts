@@ -65,6 +65,9 @@ export class VmKeeper {
         await this.#note(vm, await driver.resume(found));
       }
     }
+    await driver.settle(new Set(store.vms().map(({ id }) => id))).catch((error: unknown) => {
+      this.#options.log.error('leftovers of VMs could not be cleared away', { error });
+    });
   }
 
   /** Lets go of the driver and waits for what is being written. */
@@ -188,7 +191,10 @@ export class VmKeeper {
     const { driver, clock, log } = this.#options;
     const seen = await driver.create(vm).catch((error: unknown): Observation => {
       log.error('the driver could not create a VM', { vmId: vm.id, error });
-      const reason = { code: 'create_failed', detail: 'The driver could not create the VM.' };
+      const reason =
+        error instanceof DomainError
+          ? { code: error.code, detail: error.message }
+          : { code: 'create_failed', detail: 'The driver could not create the VM.' };
       return { state: 'failed', reason, since: clock.now() };
     });
     return this.#note(vm, seen);

@@ -1,10 +1,11 @@
 /** Joins the rooms of the host agent, for this machine or for simulated ones. */
 import { join } from 'node:path';
 import { createAgent, type AgentOptions } from '../agent/agent.js';
-import { createSimulatedDriver } from '../agent/drivers/simulated.js';
+import type { Driver } from '../agent/drivers/driver.js';
 import { createSimulatedFleet } from '../agent/simulated-fleet.js';
 import type { Log } from '../model/ports.js';
 import { systemClock } from '../std/clock.js';
+import { driverFor } from './agent-driver.js';
 import { capacityPolicyOf } from './config-schema.js';
 import type { Config } from './config.js';
 import { agentDir } from './data-dir.js';
@@ -25,9 +26,18 @@ export interface AgentInputs {
 /** The same simulated hosts at every start. */
 const SEED = 'berth';
 
-/** Starts the agent of this machine. @returns its host id */
-export async function startAgent(inputs: AgentInputs, shutDown: ShutDown): Promise<string> {
+export interface StartedAgent {
+  readonly hostId: string;
+  /** A line for people: what runs the VMs of this machine. */
+  readonly driver: string;
+  /** VMs that go on when the agent is stopped. */
+  lastingVms(): number;
+}
+
+/** Starts the agent of this machine. */
+export async function startAgent(inputs: AgentInputs, shutDown: ShutDown): Promise<StartedAgent> {
   const { config, port } = inputs;
+  const { driver, told } = await driverFor(config, inputs.log);
   const agent = createAgent({
     ...whatAllAgentsShare(inputs),
     dataDir: agentDir(config.dataDir),
@@ -36,8 +46,8 @@ export async function startAgent(inputs: AgentInputs, shutDown: ShutDown): Promi
     advertiseAddress: config.agent.address,
     name: config.agent.name,
     zone: config.agent.zone,
-    labels: {},
-    driver: createSimulatedDriver({ clock: systemClock }),
+    labels: labelsOf(driver),
+    driver,
     // Without a poll for three periods the control plane has lost us.
     rejoinAfterMs: config.health.periodS * 3_000,
   });
@@ -45,8 +55,18 @@ export async function startAgent(inputs: AgentInputs, shutDown: ShutDown): Promi
     throw portFailure(error, 'AGENT_PORT', config.agent.bind, port ?? config.agent.port);
   });
   shutDown.add('hosts', 'agent', () => agent.stop());
-  return agent.hostId;
+  return {
+    hostId: agent.hostId,
+    driver: told,
+    lastingVms: () => (driver.name === 'simulated' ? 0 : agent.runningVms),
+  };
 }
+
+/** So that a VM can ask for a host that runs it for real, or fast. */
+const labelsOf = ({ name, accelerator }: Driver): Readonly<Record<string, string>> => ({
+  driver: name,
+  ...(accelerator === undefined || accelerator === null ? {} : { accelerator }),
+});
 
 /** Starts `count` simulated hosts in this process. @returns their host ids */
 export async function startSimulatedHosts(

@@ -226,7 +226,9 @@ const fields = z.strictObject({
       joinToken: token.optional(),
       name: name.optional(),
       zone: name.default('default'),
-      driver: z.enum(['simulated']).default('simulated'),
+      driver: z.enum(['auto', 'qemu', 'simulated']).default('auto'),
+      vmUser: name.default('nobody'),
+      powerOffLimitS: whole(1, 3600).default(30),
       controlPlaneUrl: httpUrl.default('http://127.0.0.1:8080'),
     })
     .prefault({}),

@@ -327,7 +327,21 @@ export const VARIABLES: readonly Variable[] = [
     help: 'Name of the host in the fleet. Unset = the name of the machine.',
   },
   { name: 'AGENT_ZONE', key: 'agent.zone', help: 'Zone of the host.' },
-  { name: 'AGENT_DRIVER', key: 'agent.driver', help: 'What runs the VMs: simulated.' },
+  {
+    name: 'AGENT_DRIVER',
+    key: 'agent.driver',
+    help: 'What runs the VMs: qemu, simulated, or auto: qemu where it is installed.',
+  },
+  {
+    name: 'AGENT_VM_USER',
+    key: 'agent.vmUser',
+    help: 'As whom VMs run when the agent is root; otherwise they run as the agent does.',
+  },
+  {
+    name: 'AGENT_POWER_OFF_LIMIT_S',
+    key: 'agent.powerOffLimitS',
+    help: 'Seconds that a guest may take to power itself off when it is stopped; then it is ended.',
+  },
   {
     name: 'BERTH_URL',
     key: 'agent.controlPlaneUrl',

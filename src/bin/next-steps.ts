@@ -7,12 +7,13 @@ export interface Running {
   readonly tokenFile: string;
   readonly redis: string;
   readonly catalogue: string;
+  readonly driver: string;
 }
 
 const DEFAULT_URL = 'http://127.0.0.1:8080';
 const DEFAULT_TOKEN_FILE = '.berth/admin.token';
 
-export function nextSteps({ url, hosts, redis, catalogue, ...running }: Running): string {
+export function nextSteps({ url, hosts, redis, catalogue, driver, ...running }: Running): string {
   const beside = relative(process.cwd(), running.tokenFile);
   const tokenFile = beside.startsWith('..') ? running.tokenFile : beside;
   const token = `$(cat ${quoted(tokenFile)})`;
@@ -24,6 +25,7 @@ export function nextSteps({ url, hosts, redis, catalogue, ...running }: Running)
 Berth is up at ${url} with ${hosts.toString()} host${hosts === 1 ? '' : 's'}.
   ledger     ${redis}
   catalogue  ${catalogue}
+  agent      ${driver}
   API        ${url}/docs  (any user name; the password is in ${tokenFile})
 
 Try next, in another terminal:

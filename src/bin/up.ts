@@ -60,7 +60,12 @@ export async function startUp(inputs: UpInputs, shutDown: ShutDown): Promise<voi
     controlPlaneUrl: url,
     joinToken: joinTokenFrom(url, adminToken),
   };
-  const hostId = await startAgent({ ...joining, port: 0 }, shutDown);
+  const { hostId, driver, lastingVms } = await startAgent({ ...joining, port: 0 }, shutDown);
+  // Stopped before the agent, which knows it no more afterwards.
+  shutDown.add('hosts', 'word about VMs', () => {
+    tellOfVms(lastingVms(), print);
+    return Promise.resolve();
+  });
   const simulated = hosts === 0 ? [] : await startSimulatedHosts(hosts, joining, shutDown);
   const missing = await waitUntilUp(url, adminToken, [hostId, ...simulated]);
   if (missing > 0) log.warn('some hosts are not up yet', { missing });
@@ -71,12 +76,20 @@ export async function startUp(inputs: UpInputs, shutDown: ShutDown): Promise<voi
       hosts: simulated.length + 1 - missing,
       tokenFile: adminTokenFile(config.dataDir),
       redis: redis.told,
+      driver,
       catalogue:
         config.database.url === undefined
           ? `embedded, in ${join(config.dataDir, 'catalogue')} (one process; set DATABASE_URL for more)`
           : 'PostgreSQL at DATABASE_URL',
     }),
   );
+}
+
+/** A VM outlives its agent; on a machine that only tries things out that may surprise. */
+function tellOfVms(count: number, print: UpInputs['print']): void {
+  if (count === 0) return;
+  const vms = count === 1 ? 'One VM goes' : `${count.toString()} VMs go`;
+  print(`${vms} on running; the next start finds what runs, and "berth vm delete" ends it.`);
 }
 
 const toldOf = ({ redis }: Config): string =>

@@ -110,6 +110,8 @@ export const agentStatusSchema = z.object({
   used: resourcesSchema,
   allocated: resourcesSchema,
   driver: z.string().max(64),
+  /** With what guests are run, where that makes a difference; null when nothing runs them. */
+  accelerator: z.enum(['kvm', 'tcg']).nullable().optional(),
   vms: z
     .array(agentVmSchema)
     .max(10_000)

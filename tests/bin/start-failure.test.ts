@@ -23,7 +23,12 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 /** Runs `berth` until it ends. */
 async function berth(args: readonly string[], env: Readonly<Record<string, string>>) {
   const child = spawn(process.execPath, ['--import', 'tsx', BERTH, ...args], {
-    env: { PATH: process.env.PATH ?? '', BERTH_DATA_DIR: join(folder, 'data'), ...env },
+    env: {
+      PATH: process.env.PATH ?? '',
+      BERTH_DATA_DIR: join(folder, 'data'),
+      AGENT_DRIVER: 'simulated',
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';

@@ -53,7 +53,13 @@ export class Program {
   constructor(args: readonly string[], env: Readonly<Record<string, string>>, cwd = process.cwd()) {
     this.process = spawn(process.execPath, [BERTH, ...args], {
       cwd,
-      env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', NODE_ENV: 'test', ...env },
+      env: {
+        PATH: process.env.PATH ?? '',
+        HOME: process.env.HOME ?? '',
+        NODE_ENV: 'test',
+        AGENT_DRIVER: 'simulated',
+        ...env,
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     for (const stream of [this.process.stdout, this.process.stderr]) {

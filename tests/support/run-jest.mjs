@@ -1,6 +1,6 @@
 /**
  * `npm test`: makes sure of what the tests stand on (packages, a build, real Redis and PostgreSQL
- * servers, openssl), runs jest with the given arguments, and ends with the line `tests: N passed, N failed`.
+ * servers, openssl, QEMU), runs jest with the given arguments, and ends with the line `tests: N passed, N failed`.
  */
 import { spawnSync } from 'node:child_process';
 import {
@@ -47,6 +47,8 @@ const missingPrograms = () => [
   ...(onPath('redis-server') || onPath('valkey-server') ? [] : ['redis-server']),
   ...(hasPostgres() ? [] : ['postgresql']),
   ...(onPath('openssl') ? [] : ['openssl']),
+  ...(onPath('qemu-system-x86_64') ? [] : ['qemu-system-x86']),
+  ...(onPath('qemu-img') ? [] : ['qemu-utils']),
 ];
 
 /**
@@ -85,7 +87,7 @@ function requirePrograms() {
   }
   console.error(
     `The tests need these programs: ${names}. Install them with` +
-      ` "sudo apt-get install ${names}" or "brew install redis postgresql@17 openssl", and try again.`,
+      ` "sudo apt-get install ${names}" or "brew install redis postgresql@17 openssl qemu", and try again.`,
   );
   finish({ passed: 0, failed: 1 }, 1);
 }

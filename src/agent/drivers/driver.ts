@@ -19,6 +19,8 @@ export interface Observation {
 
 export interface Driver {
   readonly name: string;
+  /** With what guests are run, where that makes a difference; null when nothing runs them here. */
+  readonly accelerator?: 'kvm' | 'tcg' | null;
   /** Called once, first. `changed` is told of each VM that should be inspected anew. */
   open(changed: (vmId: string) => void): void;
   /** Exercises the way that every order goes: awaited before each order and each report. */
@@ -27,8 +29,13 @@ export interface Driver {
   admits(): boolean;
   /** Takes up a VM that was recorded before this process started, and goes on with it. */
   resume(vm: VmRecord): Promise<Observation>;
+  /** Called once, when all VMs were resumed: clears away what belongs to none of these. */
+  settle(vmIds: ReadonlySet<string>): Promise<void>;
   inspect(vm: VmRecord): Promise<Observation>;
-  /** Makes what is missing of a VM and boots it; a disk that is there is never overwritten. */
+  /**
+   * Makes what is missing of a VM and boots it; a disk that is there is never overwritten.
+   * @throws DomainError for what the caller may read
+   */
   create(vm: VmRecord): Promise<Observation>;
   start(vm: VmRecord): Promise<Observation>;
   stop(vm: VmRecord): Promise<Observation>;

@@ -104,6 +104,7 @@ export function createSimulatedDriver(options: {
       vms.set(vm.id, { seen, timer: new AbortController() });
       return Promise.resolve(seen);
     },
+    settle: () => Promise.resolve(),
     inspect: (vm) => Promise.resolve(vms.get(vm.id)?.seen ?? observationOf(vm)),
     create(vm) {
       if (settings.failNextCreates === 0) return enterNow(vm, 'creating');
