@@ -15,6 +15,7 @@ import type { JoinHostBody } from '../wire/hosts.js';
 import { sumOfHeld } from './claims.js';
 import { configuredMachine, realMachine, type Measure, type Measurement } from './discovery.js';
 import type { Driver } from './drivers/driver.js';
+import type { ImageStore } from './images/image-store.js';
 import { isNewBoot, noteBoot } from './last-boot.js';
 import { loadIdentity, readBootId, type Identity, type LoadedIdentity } from './identity.js';
 import { createJoiner, type BackoffLimits, type Joiner } from './join.js';
@@ -43,6 +44,8 @@ export interface AgentOptions {
   /** Asked for at the first join only; null when there is none. */
   readonly joinToken: (name: string) => Promise<string | null>;
   readonly driver: Driver;
+  /** What VMs are made from; absent: the driver takes any name of an image. */
+  readonly images?: ImageStore | undefined;
   readonly capacityPolicy: CapacityPolicy;
   /** What a simulated host pretends to have; the machine is measured when absent. */
   readonly configuredTotals?: Resources | undefined;
@@ -153,6 +156,7 @@ async function lockForAgent(dataDir: string): Promise<() => Promise<void>> {
 
 async function startAgent(options: AgentOptions, name: string): Promise<Omit<Running, 'unlock'>> {
   const { dataDir, driver, clock, capacityPolicy: policy, version = UNRELEASED } = options;
+  const { images = null } = options;
   const identity = await loadIdentity(dataDir);
   const log = options.log.child({ host: name, hostId: identity.hostId });
   const measure = machineOf(options);
@@ -164,7 +168,7 @@ async function startAgent(options: AgentOptions, name: string): Promise<Omit<Run
     vmChanged();
   });
   const keeper = new VmKeeper({
-    ...{ store, driver, measure, policy, clock, log },
+    ...{ store, driver, images, measure, policy, clock, log },
     removalWaitMs: REMOVAL_WAIT_MS,
   });
   await keeper.open(await isNewBoot(dataDir, bootId));
@@ -189,6 +193,7 @@ async function startAgent(options: AgentOptions, name: string): Promise<Omit<Run
     bootId,
     keeper,
     driver,
+    images,
     log,
     status,
     resources: () => resourcesOf(identity.hostId, keeper, measure, policy),

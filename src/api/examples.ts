@@ -5,12 +5,22 @@ import type { RebuildBody } from '../wire/ops.js';
 import type { PlacementBody } from '../wire/placements.js';
 import type { CreateVmBody, VmBody } from '../wire/vms.js';
 
+const EXAMPLE_USERS: VmBody['users'] = [
+  {
+    name: 'jo',
+    sshKeys: [
+      'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBhw1rZ0Fv5cVr6lDMcX2tCyJw3l0VYy1eZQm4n3b0aQ jo@example.org',
+    ],
+  },
+];
+
 export const EXAMPLE_CREATE: CreateVmBody = {
   id: '0b9ffb7e-7b0e-4b43-8a3c-6c6a5b0a4f1d',
   name: 'web-1',
   path: 'acme:web',
   resources: { cpu: 2, memory: 2048, disk: 10240 },
   image: 'debian-12',
+  users: EXAMPLE_USERS,
   constraints: { zone: 'zone-a', labels: { required: { disk: 'ssd' } } },
 };
 
@@ -26,6 +36,7 @@ export const EXAMPLE_VM: VmBody = {
   allocation: { bookingId: '5d1ce5b0-3f51-4b2a-9f5a-1b6f2a2f7c11', assignment: 41 },
   resources: { cpu: 2, memory: 2048, disk: 10240 },
   image: 'debian-12',
+  users: EXAMPLE_USERS,
   constraints: { zone: 'zone-a', labels: { required: { disk: 'ssd' } } },
   onHostLoss: 'keep',
   reason: null,

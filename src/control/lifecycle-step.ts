@@ -104,6 +104,7 @@ async function create(context: StepContext, item: WorkItem): Promise<Finding> {
       assignment,
       resources: vm.resources,
       image: vm.image,
+      users: vm.users,
       overrides: item.overrides,
     });
   } catch (error) {

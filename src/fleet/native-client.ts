@@ -111,9 +111,11 @@ export function createAgents(options: NativeClientOptions): NativeClient {
       );
       return { hostId, version, bootId, report, totals, used, vms };
     },
-    ensureVm(contact, { vmId, overrides, ...order }): Promise<AgentVm> {
+    ensureVm(contact, { vmId, overrides, users, ...order }): Promise<AgentVm> {
       const { overcommit, reserve, totals } = overrides;
-      const body = { ...order, overrides: { overcommit, reserve, totals } };
+      // An earlier agent takes no field that it does not know.
+      const guests = users.length === 0 ? {} : { users };
+      const body = { ...order, ...guests, overrides: { overcommit, reserve, totals } };
       return ask(
         contact,
         { method: 'PUT', path: pathOf(vmId), body },

@@ -8,6 +8,7 @@ import {
   nameSchema,
   resourceClassSchema,
   resourcesSchema,
+  usersSchema,
 } from './fields.js';
 import { agentVersionSchema, totalsSchema } from './hosts.js';
 
@@ -26,6 +27,8 @@ export const ensureVmSchema = z.strictObject({
   assignment: assignmentSchema,
   resources: resourcesSchema,
   image: imageSchema.nullable(),
+  /** Who may log in to its guest; absent: nobody in particular. */
+  users: usersSchema.optional(),
   /** What the operator says of this host, over what the agent measures and is configured with. */
   overrides: z
     .strictObject({
@@ -164,6 +167,8 @@ export const vmNoteSchema = z.strictObject({
       name: nameSchema,
       resources: resourcesSchema,
       image: imageSchema.nullable(),
+      /** Absent in notes of earlier releases. */
+      users: usersSchema.default([]),
       state: z.enum(AGENT_VM_STATES),
       reason: z.strictObject({ code: z.string(), detail: z.string() }).nullable(),
       /** Milliseconds since 1970. */

@@ -74,6 +74,7 @@ describe('the VM store', () => {
     name: 'vm',
     resources: { cpu: 1 },
     image: null,
+    users: [],
     state: 'running',
     reason: null,
     stateSince: 1,

@@ -95,6 +95,7 @@ export function modelVm(changes: Partial<Vm> = {}): Vm {
     path: 'acme:web',
     resources: { cpu: 1, memory: 512, disk: 1024 },
     image: null,
+    users: [],
     constraints: {},
     onHostLoss: 'keep',
     desiredState: 'running',

@@ -35,6 +35,8 @@ export interface Driver {
   remove(vm: VmRecord): Promise<void>;
   /** Lets go of timers and connections; VMs stay as they are. */
   close(): Promise<void>;
+  /** The file with what a VM's serial console has said; absent: its VMs have no console. */
+  consoleLog?(vmId: string): string;
   /** Only a driver that pretends can be told how to behave. */
   readonly settings?: DriverSettings;
 }
