@@ -6,6 +6,9 @@ import type { Driver } from '../drivers/driver.js';
 import { valid } from '../http-rules.js';
 import type { ImageStore, StoredImage } from './image-store.js';
 
+/** A sender that is silent for so long is gone. */
+const STALL_LIMIT_MS = 30_000;
+
 const IMAGE_MEDIA_TYPE = 'application/octet-stream';
 
 export const imageBody = ({
@@ -48,9 +51,14 @@ function announced(request: Request): number {
 
 /** Who breaks off is told nothing; the store must know that it was not the end. */
 async function* bodyOf(request: Request): AsyncGenerator<Uint8Array> {
+  request.setTimeout(STALL_LIMIT_MS, () => {
+    request.destroy();
+  });
   try {
     for await (const piece of request) yield piece as Uint8Array;
   } catch (cause) {
     throw new DomainError('invalid_request', 'The image broke off.', { cause });
+  } finally {
+    request.setTimeout(0);
   }
 }

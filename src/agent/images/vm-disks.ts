@@ -94,18 +94,18 @@ async function imageBelow(
     if (image !== null) return image;
     throw new DomainError('image_missing', `The image below the disk of VM ${vm.id} is gone.`);
   }
-  const image = vm.image === null ? null : images.hold(vm.image, vm.id);
   try {
+    const image = vm.image === null ? null : images.hold(vm.image, vm.id);
     if (image !== null) refuseTooSmall(image, diskMibOf(vm));
     const below = image === null ? null : { id: image.id, format: image.format };
     const note: DisksNote = { format: 1, vmId: vm.id, image: below };
     await writeDurably(join(directory, NOTE), `${JSON.stringify(note)}\n`);
+    return image;
   } catch (error) {
     images.release(vm.id);
     await rm(directory, { recursive: true, force: true });
     throw error;
   }
-  return image;
 }
 
 const diskMibOf = ({ resources }: VmRecord): number => resources.disk ?? 0;
