@@ -99,7 +99,9 @@ function vmRoutes({ keeper, driver }: AgentAppOptions): Routes {
 
 function imageRoutes({ images }: AgentAppOptions): Routes {
   return {
-    '/v1/images': { get: () => ({ items: images?.list().map(imageBody) ?? [] }) },
+    '/v1/images': {
+      get: () => ({ items: images?.list().map(imageBody) ?? [], anyName: images === null }),
+    },
     '/v1/images/:name': {
       delete: async (request) => {
         const { name } = valid(imageParamsSchema, request.params);

@@ -1,6 +1,7 @@
 /** Examples for the OpenAPI document. A test sends each of them and holds the answers to them. */
 import type { AgentStatusBody } from '../wire/agent.js';
 import type { HostBody, JoinHostBody } from '../wire/hosts.js';
+import type { ImageBody, ImageOnHostsBody } from '../wire/images.js';
 import type { RebuildBody } from '../wire/ops.js';
 import type { PlacementBody } from '../wire/placements.js';
 import type { CreateVmBody, VmBody } from '../wire/vms.js';
@@ -184,4 +185,23 @@ export const EXAMPLE_READY = {
     catalogue: { state: 'ready', detail: null },
     fleet: { state: 'ready', detail: null },
   },
+};
+
+export const EXAMPLE_IMAGE: ImageBody = {
+  name: 'debian-12',
+  hosts: [
+    {
+      host: HOST_REF,
+      format: 'qcow2',
+      bytes: 344_457_216,
+      virtualBytes: 2_147_483_648,
+      digest: '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
+      addedAt: '2026-11-21T10:00:00.000Z',
+    },
+  ],
+};
+
+export const EXAMPLE_IMAGE_ADDED: ImageOnHostsBody = {
+  name: EXAMPLE_IMAGE.name,
+  hosts: [{ host: HOST_REF, outcome: 'done', detail: null }],
 };

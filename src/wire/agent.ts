@@ -79,6 +79,12 @@ export const claimRefusedSchema = z.object({
     .max(32),
 });
 
+/** What a problem with code `image_missing` adds, and one with `disk_too_small`. */
+export const imageRefusedSchema = z.object({
+  image: imageSchema,
+  leastMib: amountSchema.optional(),
+});
+
 /** What a problem with code `stale_assignment` adds: the newest assignment the agent has seen. */
 export const staleAssignmentSchema = z.object({ newest: assignmentSchema });
 

@@ -39,7 +39,11 @@ export type HostImageBody = z.infer<typeof hostImageSchema>;
 export const IMAGES_MAX = 1_000;
 
 /** `GET /v1/images` of an agent. */
-export const hostImagesSchema = z.object({ items: z.array(hostImageSchema).max(IMAGES_MAX) });
+export const hostImagesSchema = z.object({
+  items: z.array(hostImageSchema).max(IMAGES_MAX),
+  /** Its driver only pretends: it takes any name of an image, and keeps none. */
+  anyName: z.boolean().default(false),
+});
 
 /** Answer of an agent to a removal. */
 export const imageRemovalSchema = z.object({ gone: z.boolean() });
@@ -107,8 +111,10 @@ export type ImageListBody = z.infer<typeof imageListSchema>;
 /** What became of an image on one host. */
 const onHostSchema = z.strictObject({
   host: hostRefSchema,
-  outcome: z.enum(['done', 'failed']),
-  detail: z.string().nullable().meta({ description: 'Why it failed' }),
+  outcome: z.enum(['done', 'skipped', 'failed']).meta({
+    description: 'Skipped: the host is not up, or is a simulated one that needs no image',
+  }),
+  detail: z.string().nullable().meta({ description: 'Why it is not done' }),
 });
 
 /** Answer to an add or a removal. */
