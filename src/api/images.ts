@@ -41,11 +41,12 @@ export const addImageToHost = (
 ): Promise<Answer> => bring(call, call.params.host, ports);
 
 async function bring(
-  { params, query, by, upload }: Call<ImageParams, AddQuery>,
+  call: Call<ImageParams, AddQuery>,
   host: string | null,
   { control, uploads }: ApiPorts,
 ): Promise<Answer> {
-  const file = upload();
+  const { params, query, by } = call;
+  const file = call.upload();
   const leave = uploads.slots.take();
   try {
     const spooled = await spool(file, uploads.directory);

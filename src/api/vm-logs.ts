@@ -58,11 +58,12 @@ async function* upToNow(
 
 /** Ends when the VM is gone, or its caller is. A host that does not answer is asked again. */
 async function* follow(
-  { params: { id }, stillKnown }: LogsCall,
+  call: LogsCall,
   gone: AbortSignal,
   first: LogPiece,
   control: Reader,
 ): AsyncGenerator<string> {
+  const { id } = call.params;
   const decoder = new TextDecoder();
   let { next, more, bytes } = first;
   try {
@@ -70,7 +71,7 @@ async function* follow(
     for (let looks = 1; ; looks += 1) {
       if (!more) await sleep(LOOK_EVERY_MS, null, { signal: gone }).catch(() => null);
       if (gone.aborted) return;
-      if (looks % LOOKS_PER_CHECK === 0 && !(await stillKnown())) return;
+      if (looks % LOOKS_PER_CHECK === 0 && !(await call.stillKnown())) return;
       const piece = await control.readLog(id, { from: next }).catch(nullIfAway);
       if (piece === null) continue;
       ({ next, more, bytes } = piece);

@@ -113,7 +113,7 @@ class Images implements ImageStore {
   }
 
   async add(name: string, upload: Upload): Promise<StoredImage> {
-    const { bytesMax = BYTES_MAX, checkRoom } = this.#options;
+    const { bytesMax = BYTES_MAX } = this.#options;
     if (upload.bytes > bytesMax) throw tooLarge(bytesMax);
     if (this.#coming.has(name)) {
       throw new DomainError('state_conflict', `An image ${name} is just being added.`);
@@ -125,7 +125,7 @@ class Images implements ImageStore {
     }
     this.#coming.add(name);
     try {
-      await checkRoom(upload.bytes);
+      await this.#options.checkRoom(upload.bytes);
       return await this.#take(name, upload);
     } finally {
       this.#coming.delete(name);

@@ -35,7 +35,7 @@ export async function openVmDisks(options: VmDisksOptions): Promise<VmDisks> {
   await mkdir(directory, { recursive: true, mode: 0o711 });
   for (const name of await readdir(directory)) {
     const note = await readNote(join(directory, name));
-    if (note?.image == null) continue;
+    if (note?.image === null || note === null) continue;
     if (images.holdById(note.image.id, note.vmId) === null) {
       log.error('the image below the disk of a VM is gone', { vmId: note.vmId });
     }

@@ -1,5 +1,4 @@
 /** Routes about images, on all hosts or on one. */
-import { idSchema } from '../../wire/fields.js';
 import {
   addImageQuerySchema,
   imageListSchema,
@@ -17,13 +16,12 @@ import {
 import { OPERATORS, READERS } from '../principal.js';
 import { route, type Route } from '../route.js';
 import { CATALOGUE_ERRORS } from './common-answers.js';
+import { hostParams } from './hosts.js';
 
 /** Far above what clouds publish. */
 const IMAGE_BYTES_MAX = 64 * 1024 ** 3;
 
-const hostImageParams = imageParamsSchema.extend({
-  host: idSchema.meta({ description: 'Id or name of the host', example: 'host-1' }),
-});
+const hostImageParams = hostParams.extend(imageParamsSchema.shape);
 
 const UPLOAD_ERRORS = ['body_too_large', 'unsupported_media_type', ...CATALOGUE_ERRORS] as const;
 

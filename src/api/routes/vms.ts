@@ -110,7 +110,7 @@ export const VM_ROUTES: readonly Route[] = [
     access: USERS,
     params: vmParams,
     query: vmLogsQuerySchema,
-    answers: { 200: { description: 'The text', contentType: 'text/plain; charset=utf-8' } },
+    answers: { 200: { description: 'The text', contentType: 'text/plain' } },
     errors: ['not_found', 'agent_unreachable', 'agent_refused', ...CATALOGUE_ERRORS],
     example: { ...vmExample, query: { tailBytes: '4096' }, status: 200 },
     handle: vmLogs,
