@@ -1,5 +1,6 @@
 /** Control planes of this process on a real Redis, a real PostgreSQL and real agents. */
 import { randomUUID } from 'node:crypto';
+import type { AgentOptions } from '../../src/agent/agent.js';
 import { openCatalogue } from '../../src/catalogue/catalogue.js';
 import { cronSchedule } from '../../src/control/cron-schedule.js';
 import { createControlPlane, type ControlPlane } from '../../src/control/control-plane.js';
@@ -127,11 +128,13 @@ export class ControlFixture {
     name: string,
     totals: Resources,
     driver: DriverPatchBody = { bootMs: 10, stopMs: 10 },
+    changes: Partial<AgentOptions> = {},
   ): Promise<AgentFixture> {
     const fixture = await startFixture(driver, {
       name,
       configuredTotals: totals,
       capacityPolicy: DEFAULT_POLICY,
+      ...changes,
     });
     this.#closing.push(() => fixture.close());
     const { address, credential, hostId } = fixture.contact();
