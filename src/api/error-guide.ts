@@ -43,7 +43,7 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, ErrorAdvice>> = {
     adds: '`allow`: the methods, as in the `Allow` header.',
   },
   request_timeout: {
-    when: 'The headers or the body did not arrive in time: 10 s for the headers, 30 s for the whole request.',
+    when: 'The headers or the body did not arrive in time: 10 s for the headers, 30 s for the body; a file may take longer, but not pause so long.',
     remedy: 'Send it again over a new connection. An operator may look at what stands between.',
   },
   no_feasible_host: {

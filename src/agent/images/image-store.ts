@@ -4,7 +4,7 @@
  * never changes once it is an image, for the disks of VMs lie over it.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DomainError } from '../../model/errors.js';
 import type { HostImage, ImageFormat } from '../../model/images.js';
@@ -60,8 +60,8 @@ export interface ImageStoreOptions {
   readonly bytesMax?: number;
   /** Of the disk that an image may claim to be. */
   readonly virtualBytesMax?: number;
-  /** Refuses an image of this many bytes when there is no room for it. */
-  checkRoom(bytes: number): Promise<void>;
+  /** Refuses an image of this many bytes when there is no room; by the free disk when absent. */
+  readonly checkRoom?: (bytes: number) => Promise<void>;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -71,6 +71,8 @@ const MIB = 1024 ** 2;
 /** Far above what clouds publish; an upload of it takes a while. */
 const BYTES_MAX = 64 * GIB;
 const VIRTUAL_BYTES_MAX = 2 * 1024 * GIB;
+/** What must stay free for everything else. */
+const FREE_BYTES_MIN = 1 * GIB;
 /** Files on their way in at once. */
 const UPLOADS_MAX = 4;
 
@@ -125,12 +127,21 @@ class Images implements ImageStore {
     }
     this.#coming.add(name);
     try {
-      await this.#options.checkRoom(upload.bytes);
+      await (this.#options.checkRoom ?? this.#checkFree)(upload.bytes);
       return await this.#take(name, upload);
     } finally {
       this.#coming.delete(name);
     }
   }
+
+  readonly #checkFree = async (bytes: number): Promise<void> => {
+    const { bavail, bsize } = await statfs(this.#options.directory);
+    if (bavail * bsize >= bytes + FREE_BYTES_MIN) return;
+    throw new DomainError(
+      'body_too_large',
+      `This host has no room for an image of ${bytes.toString()} bytes.`,
+    );
+  };
 
   async #take(name: string, upload: Upload): Promise<StoredImage> {
     const { directory, virtualBytesMax = VIRTUAL_BYTES_MAX, clock, log } = this.#options;

@@ -51,7 +51,6 @@ export class ImageFiles {
   store(changes: Partial<ImageStoreOptions> = {}): Promise<ImageStore> {
     return openImageStore({
       directory: this.storePath,
-      checkRoom: () => Promise.resolve(),
       clock: systemClock,
       log: silentLog,
       ...changes,
