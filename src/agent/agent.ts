@@ -18,6 +18,7 @@ import { readVmUse } from './discovery/vm-use.js';
 import type { Driver } from './drivers/driver.js';
 import { DEFAULT_HOST_SETTINGS, type HostSettings } from './host-settings.js';
 import { imageBytesMax } from './image-guard.js';
+import type { ImageStore } from './images/image-store.js';
 import { isNewBoot, noteBoot } from './last-boot.js';
 import { loadIdentity, readBootId, type Identity, type LoadedIdentity } from './identity.js';
 import { createJoiner, type BackoffLimits, type Joiner } from './join.js';
@@ -50,6 +51,8 @@ export interface AgentOptions {
   /** Asked for at the first join only; null when there is none. */
   readonly joinToken: (name: string) => Promise<string | null>;
   readonly driver: Driver;
+  /** What VMs are made from; absent: the driver takes any name of an image. */
+  readonly images?: ImageStore | undefined;
   readonly capacityPolicy: CapacityPolicy;
   /** What a simulated host pretends to have; the machine is measured when absent. */
   readonly configuredTotals?: Resources | undefined;
@@ -172,6 +175,7 @@ async function lockForAgent(dataDir: string): Promise<() => Promise<void>> {
 async function startAgent(options: AgentOptions, name: string): Promise<Omit<Running, 'unlock'>> {
   const { dataDir, driver, clock, capacityPolicy: policy, version = UNRELEASED } = options;
   const settings = settingsOf(options);
+  const { images = null } = options;
   const identity = await loadIdentity(dataDir);
   const { hostId } = identity;
   const log = options.log.child({ host: name, hostId });
@@ -184,7 +188,7 @@ async function startAgent(options: AgentOptions, name: string): Promise<Omit<Run
     vmChanged();
   });
   const keeper = new VmKeeper({
-    ...{ store, driver, measure, policy, clock, log },
+    ...{ store, driver, images, measure, policy, clock, log },
     maxPerVm: settings.maxPerVm,
     removalWaitMs: REMOVAL_WAIT_MS,
   });
@@ -212,6 +216,7 @@ async function startAgent(options: AgentOptions, name: string): Promise<Omit<Run
     bootId,
     keeper,
     driver,
+    images,
     log,
     status,
     resources: async () =>

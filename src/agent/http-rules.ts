@@ -11,6 +11,8 @@ import { fieldErrors } from '../wire/field-errors.js';
 import { PROBLEM_CONTENT_TYPE, problemType } from '../wire/problem.js';
 
 const BODY_BYTES_MAX = 64 * 1024;
+/** From the end of the headers on. */
+const BODY_LIMIT_MS = 30_000;
 
 /** Answers of a machine's own interface belong in no cache and are never guessed to be HTML. */
 export const plainHeaders: RequestHandler = (_request, response, next) => {
@@ -49,6 +51,8 @@ export const forThisBoot =
 
 const digest = (text: string) => createHash('sha256').update(text).digest();
 
+const readJson = express.json({ limit: BODY_BYTES_MAX, strict: false, type: 'application/json' });
+
 /** Reads a JSON body, whatever its JSON is; what it must be, a schema says. */
 export const jsonBody: readonly RequestHandler[] = [
   (request, _response, next) => {
@@ -61,7 +65,21 @@ export const jsonBody: readonly RequestHandler[] = [
         : undefined,
     );
   },
-  express.json({ limit: BODY_BYTES_MAX, strict: false, type: 'application/json' }),
+  (request, response, next) => {
+    // Images take as long as they take; everything else is small.
+    const late = setTimeout(() => {
+      response.set('Connection', 'close');
+      done(new DomainError('request_timeout', 'The body took too long to arrive.'));
+    }, BODY_LIMIT_MS);
+    let isDone = false;
+    const done = (error?: unknown) => {
+      if (isDone) return;
+      isDone = true;
+      clearTimeout(late);
+      next(error);
+    };
+    readJson(request, response, done);
+  },
 ];
 
 /** A schema of wire/, as far as it is needed here. */

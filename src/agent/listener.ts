@@ -18,7 +18,8 @@ export interface Listener {
 }
 
 const HEADERS_TIMEOUT_MS = 10_000;
-const REQUEST_TIMEOUT_MS = 30_000;
+/** An image of many GiB over a slow line; what is read as JSON has a limit of its own. */
+const REQUEST_TIMEOUT_MS = 6 * 3_600_000;
 /** Longer than two polls are apart, so that the control plane's connections stay open. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 

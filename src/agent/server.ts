@@ -11,7 +11,12 @@ import {
   ensureVmSchema,
   vmParamsSchema,
 } from '../wire/agent.js';
+import { imageParamsSchema } from '../wire/images.js';
+import { logQuerySchema } from '../wire/logs.js';
+import { readConsole } from './console-log.js';
 import type { Driver } from './drivers/driver.js';
+import type { ImageStore } from './images/image-store.js';
+import { imageBody, uploadTo } from './images/upload.js';
 import {
   forThisBoot,
   jsonBody,
@@ -29,6 +34,8 @@ export interface AgentAppOptions {
   readonly bootId: string;
   readonly keeper: VmKeeper;
   readonly driver: Driver;
+  /** null: the driver takes any name of an image, and keeps none. */
+  readonly images: ImageStore | null;
   readonly log: Log;
   status(): Promise<AgentStatusBody>;
   resources(): Promise<AgentResourcesBody>;
@@ -49,8 +56,12 @@ export function createAgentApp(options: AgentAppOptions): Express {
   app.get('/healthz', (_request, response) => {
     response.json({ ok: true });
   });
-  app.use(requireBearer(options.credential), forThisBoot(options.bootId), ...jsonBody);
-  for (const [path, answers] of Object.entries({ ...vmRoutes(options), ...hostRoutes(options) })) {
+  app.use(requireBearer(options.credential), forThisBoot(options.bootId));
+  // Before bodies are read as JSON: an image is none, and is not held in memory.
+  app.put('/v1/images/:name', answering(uploadTo(options.images, options.driver)));
+  app.use(...jsonBody);
+  const routes = { ...vmRoutes(options), ...imageRoutes(options), ...hostRoutes(options) };
+  for (const [path, answers] of Object.entries(routes)) {
     mount(app, path, answers);
   }
   app
@@ -67,7 +78,7 @@ export function createAgentApp(options: AgentAppOptions): Express {
   return app;
 }
 
-function vmRoutes({ keeper }: AgentAppOptions): Routes {
+function vmRoutes({ keeper, driver }: AgentAppOptions): Routes {
   const vmId = (request: Request) => valid(vmParamsSchema, request.params).id;
   const assignmentIn = (body: unknown) => valid(assignmentBodySchema, body).assignment;
   return {
@@ -80,11 +91,33 @@ function vmRoutes({ keeper }: AgentAppOptions): Routes {
         return { gone: await keeper.remove(vmId(request), assignment) };
       },
     },
+    '/v1/vms/:id/logs': {
+      get: (request) => {
+        const id = vmId(request);
+        keeper.get(id);
+        return readConsole(driver.consoleLog?.(id) ?? null, valid(logQuerySchema, request.query));
+      },
+    },
     '/v1/vms/:id/start': {
       post: (request) => keeper.start(vmId(request), assignmentIn(request.body)),
     },
     '/v1/vms/:id/stop': {
       post: (request) => keeper.stop(vmId(request), assignmentIn(request.body)),
+    },
+  };
+}
+
+function imageRoutes({ images }: AgentAppOptions): Routes {
+  return {
+    '/v1/images': {
+      get: () => ({ items: images?.list().map(imageBody) ?? [], anyName: images === null }),
+    },
+    '/v1/images/:name': {
+      delete: async (request) => {
+        const { name } = valid(imageParamsSchema, request.params);
+        await images?.remove(name);
+        return { gone: true };
+      },
     },
   };
 }

@@ -13,12 +13,15 @@ import { bookableOf, chargeOf, evaluate, type Books } from './claims.js';
 import type { Measure } from './discovery.js';
 import type { Driver, Observation } from './drivers/driver.js';
 import { createReservations, type Reservations } from './reservations.js';
+import type { ImageStore } from './images/image-store.js';
 import { createVmQueue } from './vm-queue.js';
 import type { VmRecord, VmStore } from './vm-store.js';
 
 export interface VmKeeperOptions {
   readonly store: VmStore;
   readonly driver: Driver;
+  /** What VMs are made from; null: the driver takes any name of an image. */
+  readonly images: Pick<ImageStore, 'check'> | null;
   readonly measure: Measure;
   readonly policy: CapacityPolicy;
   /** What one VM may have at most, per class. */
@@ -99,7 +102,8 @@ export class VmKeeper {
 
   /**
    * "Have this VM." A repeat tells how it is; a newer assignment takes a VM over that is there.
-   * @throws DomainError `stale_assignment`, `claim_refused`, `state_conflict`
+   * @throws DomainError `stale_assignment`, `claim_refused`, `image_missing`, `disk_too_small`,
+   *   `state_conflict`
    */
   async ensure(id: string, order: EnsureVmBody): Promise<AgentVm> {
     const { driver, store } = this.#options;
@@ -163,22 +167,37 @@ export class VmKeeper {
     return isGone || this.#removedInTime(id);
   }
 
-  async #create(id: string, { overrides = {}, ...order }: EnsureVmBody): Promise<AgentVm> {
+  async #create(
+    id: string,
+    { overrides = {}, users = [], ...order }: EnsureVmBody,
+  ): Promise<AgentVm> {
     const vm: VmRecord = {
       id,
       ...order,
+      users,
       state: 'creating',
       reason: null,
       stateSince: this.#options.clock.now(),
       removing: false,
     };
+    // Before the claim: a host that cannot make it must not hold room for it.
+    this.#options.images?.check({ image: vm.image, diskMib: vm.resources.disk ?? 0 });
     await this.#claim(vm, overrides);
     return this.#make(vm);
   }
 
   /** A newer assignment of a VM that is here. One that failed is tried once more. */
-  async #takeOver(present: VmRecord, { overrides = {}, ...order }: EnsureVmBody): Promise<AgentVm> {
-    const vm: VmRecord = { ...present, hotplugMib: undefined, bandwidth: undefined, ...order };
+  async #takeOver(
+    present: VmRecord,
+    { overrides = {}, users = [], ...order }: EnsureVmBody,
+  ): Promise<AgentVm> {
+    const vm: VmRecord = {
+      ...present,
+      hotplugMib: undefined,
+      bandwidth: undefined,
+      ...order,
+      users,
+    };
     // What it holds already is no new claim, even on a host that has become too small for it.
     if (isWithin(chargeOf(vm), chargeOf(present))) await this.#options.store.save(vm);
     else await this.#claim(vm, overrides);

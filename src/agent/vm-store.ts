@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { AgentVmState } from '../model/agent-report.js';
 import type { Log } from '../model/ports.js';
 import type { Resources } from '../model/resources.js';
-import type { Reason } from '../model/vm.js';
+import type { Reason, VmUser } from '../model/vm.js';
 import { vmNoteSchema, type VmBandwidth, type VmNote } from '../wire/agent.js';
 import { TEMPORARY_SUFFIX, writeDurably } from './durable-file.js';
 
@@ -24,6 +24,8 @@ export interface VmRecord {
   readonly hotplugMib?: number | undefined;
   /** Its own limits of the network, in bytes per second; shares where absent. */
   readonly bandwidth?: VmBandwidth | undefined;
+  /** Who may log in to its guest. */
+  readonly users: readonly VmUser[];
   readonly state: AgentVmState;
   readonly reason: Reason | null;
   /** Milliseconds since 1970. */
@@ -87,11 +89,14 @@ export async function openVmStore(
 }
 
 /**
- * File name of a VM. Ids differ by case, file systems (macOS) may not: upper-case letters are
- * marked with a sign that no id holds.
+ * An id as the name of a file or a directory. Ids differ by case, file systems (macOS) may not:
+ * upper-case letters are marked with a sign that no id holds.
  */
-export const fileNameOf = (id: string): string =>
-  `${id.replaceAll(/[A-Z]/g, (letter) => `^${letter.toLowerCase()}`)}.json`;
+export const markedId = (id: string): string =>
+  id.replaceAll(/[A-Z]/g, (letter) => `^${letter.toLowerCase()}`);
+
+/** File name of a VM. */
+export const fileNameOf = (id: string): string => `${markedId(id)}.json`;
 
 async function readNotes(directory: string, log: Log): Promise<readonly VmNote[]> {
   const notes: VmNote[] = [];

@@ -1,8 +1,10 @@
 /** The API of one replica: the application on a listening server, and how it stops in order. */
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
 import type { Express } from 'express';
 import type { Control } from '../control/control.js';
+import type { HostFileVerbs } from '../control/host-files.js';
 import type { VerifyVerbs } from '../control/repair-books.js';
 import type { Log } from '../model/ports.js';
 import type { EventStore } from '../model/stores/events.js';
@@ -19,9 +21,10 @@ import { refuseBadRequests } from './refusals.js';
 import type { CatalogueReader } from './route.js';
 import { ROUTES } from './routes.js';
 import { securityHeaders } from './security-headers.js';
+import { createSlots } from './slots.js';
 
 export interface ApiOptions {
-  readonly control: Control & VerifyVerbs;
+  readonly control: Control & HostFileVerbs & VerifyVerbs;
   readonly catalogue: CatalogueReader & IdempotencyStore & EventStore;
   readonly adminToken: string;
   readonly log: Log;
@@ -37,6 +40,8 @@ export interface ApiOptions {
   readonly limits?: Partial<LimitSettings>;
   /** How events are followed; what is absent has its default. */
   readonly events?: Partial<typeof DEFAULT_EVENT_LIMITS>;
+  /** Where files lie that are on their way to hosts; the system's own directory when absent. */
+  readonly uploadDir?: string;
   /** Instead of the usual ones. */
   readonly serverLimits?: Partial<typeof SERVER_LIMITS>;
   /** How long requests in flight may take when this replica stops. */
@@ -55,6 +60,11 @@ const DEFAULT_EVENT_LIMITS = { readersMax: 100, heartbeatMs: 15_000 };
 
 const BODY_BYTES_MAX = 64 * 1024;
 
+/** Files that are taken in at once: they share the disk and the line of this replica. */
+const UPLOADS_MAX = 2;
+/** Each has a host asked every now and then. */
+const FOLLOWERS_MAX = 100;
+
 /** More than are ever in flight while each is answered in time. */
 const IN_FLIGHT_MAX = 1_000;
 
@@ -70,7 +80,8 @@ const SWEEP_MS = 50;
 /** Against callers that send slowly on purpose. They concern receiving only, not `?wait`. */
 const SERVER_LIMITS = {
   headersTimeout: 10_000,
-  requestTimeout: 30_000,
+  // Images take long; bodies of JSON have a limit of their own (body.ts).
+  requestTimeout: 6 * 3_600_000,
   keepAliveTimeout: 5_000,
   connectionsCheckingInterval: 5_000,
   maxHeaderSize: 16 * 1024,
@@ -97,6 +108,11 @@ export function createApi(options: ApiOptions): Api {
       }),
       metrics,
       openApi: JSON.stringify(createOpenApi(ROUTES, options.version)),
+      uploads: {
+        directory: options.uploadDir ?? tmpdir(),
+        slots: createSlots(UPLOADS_MAX, 'This replica takes no more files in at present.'),
+      },
+      consoleSlots: createSlots(FOLLOWERS_MAX, 'This replica has too many who follow consoles.'),
     },
     adminToken,
     limits: createLimits({ ...DEFAULT_LIMITS, ...options.limits }),

@@ -6,6 +6,9 @@ import { mediaTypeError } from './problem.js';
 
 const JSON_MEDIA_TYPE = 'application/json';
 
+/** For a body to arrive, from the end of the headers on. */
+const BODY_LIMIT_MS = 30_000;
+
 /** @returns undefined when there is no body */
 export type BodyReader = (request: Request, response: Response) => Promise<unknown>;
 
@@ -38,7 +41,11 @@ export function createBodyReader(bytesMax: number): BodyReader {
         reject(tooLarge(bytesMax));
         return;
       }
+      const late = setTimeout(() => {
+        reject(new DomainError('request_timeout', 'The body took too long to arrive.'));
+      }, BODY_LIMIT_MS);
       parse(request, response, (error?: unknown) => {
+        clearTimeout(late);
         if (error === undefined) resolve(request.body as unknown);
         else reject(isTooLarge(error) ? tooLarge(bytesMax) : asError(error));
       });

@@ -43,7 +43,7 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, ErrorAdvice>> = {
     adds: '`allow`: the methods, as in the `Allow` header.',
   },
   request_timeout: {
-    when: 'The headers or the body did not arrive in time: 10 s for the headers, 30 s for the whole request.',
+    when: 'The headers or the body did not arrive in time: 10 s for the headers, 30 s for the body; a file may take longer, but not pause so long.',
     remedy: 'Send it again over a new connection. An operator may look at what stands between.',
   },
   no_feasible_host: {
@@ -97,10 +97,26 @@ export const ERROR_GUIDE: Readonly<Record<ErrorCode, ErrorAdvice>> = {
     remedy: 'Send less; no request needs as much.',
     adds: '`errors`: names `(body)`.',
   },
+  image_missing: {
+    when: 'The host does not have the image that the VM is to start from. Berth tries the next host; a VM that found none with it fails with this reason.',
+    remedy:
+      'Add the image to the hosts (`berth image add`), delete the VM and create it again; `berth image list` tells which host has which.',
+    adds: '`image`: its name.',
+  },
   unsupported_media_type: {
     when: 'The body is not `application/json`, not in UTF-8, or compressed.',
     remedy: 'Send plain JSON with `Content-Type: application/json`.',
     adds: '`accepted`: the media type that is, and `errors`: names the header.',
+  },
+  disk_too_small: {
+    when: 'The VM asks for less disk than its image has.',
+    remedy: 'Ask for at least `leastMib` of disk.',
+    adds: '`image`: its name, and `leastMib`: the least disk, in MiB.',
+  },
+  image_invalid: {
+    when: 'The file is not taken as an image: it is not in the format it is said to be, it has a backing file or keeps its data in another file, it is encrypted or corrupt, or its disk is larger than allowed.',
+    remedy:
+      'Make one file of it (`qemu-img convert -O qcow2`), and say its format when that is raw.',
   },
   plan_too_long: {
     when: 'A capacity count, advice on moves or a simulation was not done in time. Nothing was changed.',

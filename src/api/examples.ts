@@ -1,9 +1,19 @@
 /** Examples for the OpenAPI document. A test sends each of them and holds the answers to them. */
 import type { AgentStatusBody } from '../wire/agent.js';
 import type { HostBody, JoinHostBody } from '../wire/hosts.js';
+import type { ImageBody, ImageOnHostsBody } from '../wire/images.js';
 import type { RebuildBody } from '../wire/ops.js';
 import type { PlacementBody } from '../wire/placements.js';
 import type { CreateVmBody, VmBody } from '../wire/vms.js';
+
+const EXAMPLE_USERS: VmBody['users'] = [
+  {
+    name: 'jo',
+    sshKeys: [
+      'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBhw1rZ0Fv5cVr6lDMcX2tCyJw3l0VYy1eZQm4n3b0aQ jo@example.org',
+    ],
+  },
+];
 
 export const EXAMPLE_CREATE: CreateVmBody = {
   id: '0b9ffb7e-7b0e-4b43-8a3c-6c6a5b0a4f1d',
@@ -11,6 +21,7 @@ export const EXAMPLE_CREATE: CreateVmBody = {
   path: 'acme:web',
   resources: { cpu: 2, memory: 2048, disk: 10240 },
   image: 'debian-12',
+  users: EXAMPLE_USERS,
   constraints: { zone: 'zone-a', labels: { required: { disk: 'ssd' } } },
 };
 
@@ -26,6 +37,7 @@ export const EXAMPLE_VM: VmBody = {
   allocation: { bookingId: '5d1ce5b0-3f51-4b2a-9f5a-1b6f2a2f7c11', assignment: 41 },
   resources: { cpu: 2, memory: 2048, disk: 10240 },
   image: 'debian-12',
+  users: EXAMPLE_USERS,
   constraints: { zone: 'zone-a', labels: { required: { disk: 'ssd' } } },
   onHostLoss: 'keep',
   reason: null,
@@ -173,4 +185,23 @@ export const EXAMPLE_READY = {
     catalogue: { state: 'ready', detail: null },
     fleet: { state: 'ready', detail: null },
   },
+};
+
+export const EXAMPLE_IMAGE: ImageBody = {
+  name: 'debian-12',
+  hosts: [
+    {
+      host: HOST_REF,
+      format: 'qcow2',
+      bytes: 344_457_216,
+      virtualBytes: 2_147_483_648,
+      digest: '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
+      addedAt: '2026-11-21T10:00:00.000Z',
+    },
+  ],
+};
+
+export const EXAMPLE_IMAGE_ADDED: ImageOnHostsBody = {
+  name: EXAMPLE_IMAGE.name,
+  hosts: [{ host: HOST_REF, outcome: 'done', detail: null }],
 };

@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { performance } from 'node:perf_hooks';
 import type { Caller } from '../control/caller.js';
-import { type DomainError, type ErrorCode } from '../model/errors.js';
+import { invariant, type DomainError, type ErrorCode } from '../model/errors.js';
 import type { Log, Telemetry } from '../model/ports.js';
 import { PROBLEM_CONTENT_TYPE } from '../wire/problem.js';
 import { expectedError, problemOf, retryAfterOf } from './problem.js';
@@ -15,6 +15,7 @@ import type { Answer, Call, Route, StreamAnswer } from './route.js';
 import { sendStream } from './stream.js';
 import type { InFlight } from './in-flight.js';
 import { errorFor } from './tenancy.js';
+import { uploadIn, type Upload } from './upload.js';
 
 /** Ids that callers may choose; anything else could forge log lines or headers. */
 const REQUEST_ID_PATTERN = /^[A-Za-z0-9._-]{1,64}$/;
@@ -96,6 +97,12 @@ export class Exchange {
     return typeof value === 'string' ? value : undefined;
   }
 
+  upload(): Upload {
+    const rule = this.route?.upload;
+    invariant(rule !== undefined, 'only a route that takes a file asks for it');
+    return uploadIn(this.#request, rule);
+  }
+
   get by(): Caller {
     return {
       actor: { ...this.principal.actor, requestId: this.requestId },
@@ -151,6 +158,8 @@ export class Exchange {
       this.#response.destroy();
       return;
     }
+    // What is still to come of it would be read as the next request.
+    if (error.code === 'request_timeout') this.setHeader('Connection', 'close');
     const retryAfterS = retryAfterOf(error);
     if (retryAfterS !== undefined) this.setHeader('Retry-After', retryAfterS.toString());
     const text = JSON.stringify(problemOf(error, this.requestId));

@@ -10,6 +10,7 @@ import { PROBLEM_CONTENT_TYPE, problemSchema, problemType } from '../wire/proble
 import { BODY_ERRORS, COMMON_ERRORS, KEY_ERRORS } from './problem.js';
 import { keyHeaderSchema } from './idempotency.js';
 import type { AnswerDoc, Route } from './route.js';
+import { FILE_MEDIA_TYPE } from './upload.js';
 
 const DESCRIPTION = [
   'Berth gives every VM a berth on a host.',
@@ -70,6 +71,11 @@ function securityOf({ access, browser }: Route): Record<string, string[]>[] {
   return browser === true ? [{ bearer: [] }, { basic: [] }] : [{ bearer: [] }];
 }
 
+const FILE_BODY = {
+  required: true,
+  content: { [FILE_MEDIA_TYPE]: { schema: { type: 'string' as const, format: 'binary' } } },
+};
+
 function operationOf(route: Route): ZodOpenApiOperationObject {
   const { params, query, body, example, idempotent } = route;
   return {
@@ -99,6 +105,7 @@ function operationOf(route: Route): ZodOpenApiOperationObject {
             },
           },
         }),
+    ...(route.upload === undefined ? {} : { requestBody: FILE_BODY }),
     responses: responsesOf(route),
   };
 }

@@ -5,6 +5,7 @@
 import type { z } from 'zod';
 import type { Caller } from '../control/caller.js';
 import type { Control } from '../control/control.js';
+import type { HostFileVerbs } from '../control/host-files.js';
 import type { VerifyVerbs } from '../control/repair-books.js';
 import type { ErrorCode } from '../model/errors.js';
 import type { Catalogue, Log } from '../model/ports.js';
@@ -13,6 +14,8 @@ import type { EventFeed } from './event-feed.js';
 import type { Metrics } from './metrics.js';
 import type { Access, Principal } from './principal.js';
 import { readInput, type OutputOf, type RawInput } from './read-input.js';
+import type { Slots } from './slots.js';
+import type { Upload, UploadRule } from './upload.js';
 
 /** Reads need no verb of control; they ask the catalogue itself. */
 export type CatalogueReader = Pick<
@@ -34,7 +37,7 @@ export type CatalogueReader = Pick<
 
 /** What handlers work with. */
 export interface ApiPorts {
-  readonly control: Control & VerifyVerbs;
+  readonly control: Control & HostFileVerbs & VerifyVerbs;
   readonly catalogue: CatalogueReader;
   readonly idempotency: IdempotencyStore;
   readonly events: Pick<EventFeed, 'open'>;
@@ -42,6 +45,10 @@ export interface ApiPorts {
   readonly metrics: Pick<Metrics, 'text' | 'contentType' | 'observe'>;
   /** The OpenAPI document, as JSON text. */
   readonly openApi: string;
+  /** Files that are on their way to hosts: where they lie, and how many there may be. */
+  readonly uploads: { readonly directory: string; readonly slots: Slots };
+  /** For those who follow consoles. */
+  readonly consoleSlots: Slots;
 }
 
 /** One request as its handler sees it. */
@@ -55,6 +62,8 @@ export interface Call<Params = undefined, Query = undefined, Body = undefined> {
   readonly principal: Principal;
   /** A header of the request; undefined when it is absent. */
   header(name: string): string | undefined;
+  /** The file that this request brings, on routes that take one. */
+  upload(): Upload;
   /** Aborts when the caller has gone or this replica stops: then waiting is of no use. */
   untilGone(): AbortSignal;
   /** Whether the caller's token is still good; for answers that go on for long. */
@@ -89,12 +98,13 @@ export interface StreamAnswer {
   readonly stallMs: number;
 }
 
-export type Method = 'get' | 'post' | 'patch' | 'delete';
+export type Method = 'get' | 'put' | 'post' | 'patch' | 'delete';
 
 export type Tag =
   | 'VMs'
   | 'Reservations'
   | 'Hosts'
+  | 'Images'
   | 'Usage'
   | 'Placements'
   | 'Operations'
@@ -114,6 +124,8 @@ export interface Example {
   readonly params?: Readonly<Record<string, string>>;
   readonly query?: Readonly<Record<string, string>>;
   readonly body?: unknown;
+  /** Content of the file, on routes that take one. */
+  readonly file?: string;
   readonly status: number;
   /** A JSON value; absent where the answer is text. */
   readonly answer?: unknown;
@@ -138,6 +150,8 @@ interface RouteFacts {
   readonly idempotent?: true;
   /** Where bodies may be longer than elsewhere. */
   readonly bodyBytesMax?: number;
+  /** Takes a file as its body, instead of JSON. */
+  readonly upload?: UploadRule;
   /** Health probes: a line each would drown the log. */
   readonly quiet?: boolean;
   /** Pages and probes let query parameters pass that they do not know. */
@@ -173,7 +187,7 @@ export interface Route extends RouteFacts {
     input: RawInput,
     context: Pick<
       Call,
-      'log' | 'by' | 'principal' | 'header' | 'untilGone' | 'stillKnown' | 'stableId'
+      'log' | 'by' | 'principal' | 'header' | 'upload' | 'untilGone' | 'stillKnown' | 'stableId'
     >,
     ports: ApiPorts,
   ): Answer | Promise<Answer>;
@@ -206,6 +220,7 @@ export function route<
             return context.principal;
           },
           header: (name) => context.header(name),
+          upload: () => context.upload(),
           untilGone: () => context.untilGone(),
           stillKnown: () => context.stillKnown(),
           stableId: (index) => context.stableId(index),

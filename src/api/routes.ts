@@ -8,6 +8,7 @@ import { DOCUMENTATION_ROUTES } from './routes/documentation.js';
 import { DRAIN_ROUTES } from './routes/drains.js';
 import { EVENT_ROUTES } from './routes/events.js';
 import { HOST_ROUTES } from './routes/hosts.js';
+import { IMAGE_ROUTES } from './routes/images.js';
 import { OPERATION_ROUTES } from './routes/operations.js';
 import { ORPHAN_ROUTES } from './routes/orphans.js';
 import { PLACEMENT_ROUTES } from './routes/placements.js';
@@ -24,6 +25,7 @@ export const ROUTES: readonly Route[] = [
   ...PLACEMENT_ROUTES,
   ...PLANNER_ROUTES,
   ...HOST_ROUTES,
+  ...IMAGE_ROUTES,
   ...DRAIN_ROUTES,
   ...USAGE_ROUTES,
   ...OPERATION_ROUTES,

@@ -117,6 +117,7 @@ export const vmBody = (vm: Vm): VmBody => ({
       : { bookingId: vm.allocation.bookingId, assignment: vm.allocation.assignment },
   resources: vm.resources,
   image: vm.image,
+  users: vm.users,
   constraints: constraintsBody(vm.constraints),
   onHostLoss: vm.onHostLoss,
   reason: vm.reason === null ? null : { code: vm.reason.code, detail: vm.reason.detail },

@@ -3,6 +3,14 @@ import { join } from 'node:path';
 import { createAgent, type AgentOptions } from '../agent/agent.js';
 import type { Driver } from '../agent/drivers/driver.js';
 import { createSimulatedFleet } from '../agent/simulated-fleet.js';
+import { ensureDemoImage } from '../agent/images/demo-image.js';
+import {
+  openImageStore,
+  type ImageStore,
+  type ImageStoreOptions,
+} from '../agent/images/image-store.js';
+import { openVmDisks, type VmDisksOptions } from '../agent/images/vm-disks.js';
+import type { VmDisks } from '../agent/vm-parts.js';
 import type { Log } from '../model/ports.js';
 import { systemClock } from '../std/clock.js';
 import { driverFor } from './agent-driver.js';
@@ -84,6 +92,27 @@ export async function startSimulatedHosts(
   await fleet.start();
   shutDown.add('hosts', 'simulated hosts', () => fleet.stop());
   return fleet.agents.map(({ hostId }) => hostId);
+}
+
+/** What a driver that runs real VMs stands on: this machine's images, and disks made of them. */
+export async function openDisks(
+  { config, log }: Pick<AgentInputs, 'config' | 'log'>,
+  more: Pick<ImageStoreOptions, 'checkRoom'> & Pick<VmDisksOptions, 'networkOf'> = {},
+): Promise<{ readonly images: ImageStore; readonly disks: VmDisks }> {
+  const directory = agentDir(config.dataDir);
+  const images = await openImageStore({
+    ...{ directory: join(directory, 'images'), clock: systemClock, log },
+    ...more,
+  });
+  const disks = await openVmDisks({ directory: join(directory, 'disks'), images, log, ...more });
+  return { images, disks };
+}
+
+/** Makes the demo image where there is none, beside everything else: it has to be fetched first. */
+export function addDemoImage({ config, log }: AgentInputs, images: ImageStore): void {
+  ensureDemoImage(images, agentDir(config.dataDir)).catch((error: unknown) => {
+    log.warn('the demo image could not be made; `berth image add` adds others', { error });
+  });
 }
 
 const whatAllAgentsShare = ({ config, log, controlPlaneUrl, joinToken }: AgentInputs) => ({

@@ -5,9 +5,11 @@ import { createMetrics } from '../api/metrics.js';
 import { openCatalogue } from '../catalogue/catalogue.js';
 import { cronSchedule } from '../control/cron-schedule.js';
 import { createControlPlane } from '../control/control-plane.js';
+import { hostFileVerbs } from '../control/host-files.js';
 import { verifyVerbs } from '../control/repair-books.js';
 import { createVerifyLoop } from '../control/verify-loop.js';
 import type { ControlSettings } from '../control/settings.js';
+import { createHostFiles } from '../fleet/host-files.js';
 import { createAgents } from '../fleet/native-client.js';
 import { createLedger } from '../ledger/ledger.js';
 import type { RedisTarget } from '../ledger/redis-target.js';
@@ -75,6 +77,9 @@ export async function startControlPlane(
   });
   shutDown.add('control plane', 'connections to agents', () => agents.close());
 
+  const hostFiles = createHostFiles({ networks: config.fleet.networks });
+  shutDown.add('control plane', 'files of hosts', () => hostFiles.close());
+
   const ports = {
     ledger,
     catalogue,
@@ -101,7 +106,11 @@ export async function startControlPlane(
   verifyLoop.start();
 
   const api = createApi({
-    control: { ...control, ...verbs },
+    control: {
+      ...control,
+      ...verbs,
+      ...hostFileVerbs({ catalogue: catalogue.forRequests }, hostFiles),
+    },
     catalogue: catalogue.forRequests,
     adminToken,
     limits: config.api,

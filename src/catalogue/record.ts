@@ -41,13 +41,28 @@ async function record(
     const call = sql<OutcomeRow>`
       select outcome, recorded from record_bookings(
         ${epoch}, ${seq}, ${touched}, ${batch}::jsonb)`;
-    return (await call.execute(db)).rows;
+    return withUsers(db, items, async (tx) => (await call.execute(tx)).rows);
   });
   for (const row of rows) {
     if (row.outcome === 'stale_epoch') return { kind: 'stale_epoch' };
     outcomes.push(outcomeOf(row));
   }
   return { kind: 'done', outcomes };
+}
+
+/** Few VMs have users; who does not pays nothing for them (see migration 0016). */
+function withUsers<T>(
+  db: Database,
+  items: readonly RecordItem[],
+  run: (tx: Database) => Promise<T>,
+): Promise<T> {
+  const made = items.filter(({ kind, spec }) => kind === 'create' && spec.users.length > 0);
+  if (made.length === 0) return run(db);
+  const users = Object.fromEntries(made.map(({ spec }) => [spec.id, spec.users]));
+  return db.transaction().execute(async (tx) => {
+    await sql`select set_config('berth.users', ${jsonOf(users)}, true)`.execute(tx);
+    return run(tx);
+  });
 }
 
 async function saidUntilAnswered<T>(call: () => Promise<T>): Promise<T> {

@@ -6,7 +6,15 @@ import type { HostState } from '../model/host-liveness.js';
 import type { Inventory } from '../model/inventory.js';
 import type { Resources } from '../model/resources.js';
 import type { StrategyName } from '../model/strategies.js';
-import type { Attempt, DesiredState, OnHostLoss, Reason, Vm, VmState } from '../model/vm.js';
+import type {
+  Attempt,
+  DesiredState,
+  OnHostLoss,
+  Reason,
+  Vm,
+  VmState,
+  VmUser,
+} from '../model/vm.js';
 import { faultOfHost, faultOfVm, SET_ASIDE } from './sound.js';
 
 export interface HostRow {
@@ -96,6 +104,7 @@ export interface VmRow {
   readonly path: string;
   readonly resources: Resources;
   readonly image: string | null;
+  readonly users: readonly VmUser[];
   readonly constraints: Constraints;
   readonly request_hash: string;
   readonly desired_state: DesiredState;
@@ -133,6 +142,7 @@ const plainVm = (row: VmRow): Vm => ({
   path: row.path,
   resources: row.resources,
   image: row.image,
+  users: row.users,
   constraints: row.constraints,
   desiredState: row.desired_state,
   state: row.state,

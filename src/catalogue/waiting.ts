@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import type { Constraints } from '../model/constraints.js';
 import type { Resources } from '../model/resources.js';
 import type { StrategyName } from '../model/strategies.js';
-import type { OnHostLoss } from '../model/vm.js';
+import type { OnHostLoss, VmUser } from '../model/vm.js';
 import type { Arrival, WaitingLine, WaitingStore } from '../model/stores/waiting.js';
 import { withActor } from './actor.js';
 import type { Database } from './connection.js';
@@ -28,7 +28,7 @@ export const waitingOf = (db: Database): WaitingStore => ({
   waitingVms: (after, limit) =>
     answered(async () => {
       const { rows } = await sql<WaitingRow>`
-        select seq, id, name, path, resources, image, constraints, strategy,
+        select seq, id, name, path, resources, image, users, constraints, strategy,
           on_host_loss as "onHostLoss" from vms
         where state = 'waiting' and desired_state <> 'deleted' and seq > ${after}
           and wait_until > clock_timestamp()
@@ -69,6 +69,7 @@ interface WaitingRow {
   readonly path: string;
   readonly resources: Resources;
   readonly image: string | null;
+  readonly users: readonly VmUser[];
   readonly constraints: Constraints;
   readonly strategy: StrategyName | null;
   readonly onHostLoss: OnHostLoss;
@@ -80,11 +81,11 @@ async function enqueue(
 ): ReturnType<WaitingStore['enqueueVm']> {
   await sql`
     insert into vms (id, name, path, resources, image, constraints, request_hash, strategy,
-                     desired_state, state, wait_until, on_host_loss)
+                     desired_state, state, wait_until, on_host_loss, users)
     values (${spec.id}, ${spec.name}, ${spec.path}, ${jsonOf(spec.resources)}::jsonb,
             ${spec.image}, ${jsonOf(spec.constraints)}::jsonb, ${requestHash}, ${strategy},
             'running', 'waiting', clock_timestamp() + ${waitMs} * interval '1 millisecond',
-            ${spec.onHostLoss})
+            ${spec.onHostLoss}, ${jsonOf(spec.users)}::jsonb)
     on conflict (id) do nothing`.execute(tx);
   const [row] = await selectVms(tx, sql`vms.id = ${spec.id}`);
   if (row === undefined) throw new Error(`the VM ${spec.id} went while it was looked at`);

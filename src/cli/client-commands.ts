@@ -9,6 +9,7 @@ import type { CliContext } from './context.js';
 import { registerEventCommands } from './event-commands.js';
 import { registerGenerateCommand } from './generate-command.js';
 import { registerHostCommands } from './host-commands.js';
+import { registerImageCommands } from './image-commands.js';
 import { registerOrphanCommands } from './orphan-commands.js';
 import { registerReservationCommands } from './reservation-commands.js';
 import { registerPlaceCommand } from './place-command.js';
@@ -49,6 +50,7 @@ export function registerClientCommands(program: Command, context: CliContext): v
   registerReservationCommands(program, context);
   registerPlaceCommand(program, context);
   registerHostCommands(program, context);
+  registerImageCommands(program, context);
   registerOrphanCommands(program, context);
   registerUsageCommand(program, context);
   registerCapacityCommand(program, context);

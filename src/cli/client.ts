@@ -2,6 +2,7 @@
  * Calls to the control plane. Every answer is checked against its schema in wire, and handed on as
  * it came, so that `--json` shows all of it. A call is sent once: repeating it is the user's choice.
  */
+import type { Readable } from 'node:stream';
 import { request } from 'undici';
 import { PROBLEM_CONTENT_TYPE, problemSchema, type ProblemBody } from '../wire/problem.js';
 import type { Access } from './access.js';
@@ -9,12 +10,14 @@ import { CliFailure, EXIT, systemCode } from './failure.js';
 import { failureOf } from './problem.js';
 import { understood, type Schema } from './understood.js';
 
-export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
+export type Method = 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
 export type Query = Readonly<Record<string, string | number | undefined>>;
 
 export interface CallOptions {
   readonly query?: Query;
   readonly body?: unknown;
+  /** A file instead of JSON. */
+  readonly file?: { readonly bytes: number; readonly body: Readable };
   /** Names the request, so that a repeat of it has no second effect. */
   readonly idempotencyKey?: string;
   /** How long to wait for the answer; 30 s when absent. */
@@ -37,10 +40,13 @@ export interface Client {
     path: string,
     options: Pick<CallOptions, 'query' | 'timeoutMs'> & { readonly lastEventId: string },
   ): Promise<AsyncIterable<string>>;
+  /** Reads a text, which may go on for as long as it likes. */
+  read(path: string, options: Pick<CallOptions, 'query'>): Promise<AsyncIterable<string>>;
 }
 
 const ANSWER_TIMEOUT_MS = 30_000;
 const EVENT_STREAM = 'text/event-stream';
+const TEXT = 'text/plain';
 
 /** @param tokenSource where a token would have been found, for the hint of a 401 */
 export function createClient(access: Access, tokenSource: string): Client {
@@ -67,6 +73,13 @@ export function createClient(access: Access, tokenSource: string): Client {
       if (lastEventId !== '') headers['last-event-id'] = lastEventId;
       const reply = await send(access, 'GET', path, options, headers);
       if (reply.contentType.startsWith(EVENT_STREAM)) return textsOf(access, options, reply.body);
+      const { text } = await whole(access, options, reply);
+      throw failed(reply, jsonOf(text));
+    },
+    async read(path, options) {
+      const reply = await send(access, 'GET', path, { ...options, isEndless: true });
+      const isText = reply.status === 200 && reply.contentType.startsWith(TEXT);
+      if (isText) return textsOf(access, options, reply.body);
       const { text } = await whole(access, options, reply);
       throw failed(reply, jsonOf(text));
     },
@@ -113,9 +126,10 @@ async function send(
   access: Access,
   method: Method,
   path: string,
-  { query = {}, body, idempotencyKey, timeoutMs = ANSWER_TIMEOUT_MS }: CallOptions,
+  options: CallOptions & { readonly isEndless?: boolean },
   more: Readonly<Record<string, string>> = {},
 ): Promise<Reply> {
+  const { query = {}, body, file, idempotencyKey, timeoutMs = ANSWER_TIMEOUT_MS } = options;
   const url = new URL(`${access.url}${path}`);
   for (const [key, value] of Object.entries(query)) {
     if (value !== undefined) url.searchParams.set(key, value.toString());
@@ -131,12 +145,14 @@ async function send(
         accept: `application/json, ${PROBLEM_CONTENT_TYPE}`,
         ...(access.token === null ? {} : { authorization: `Bearer ${access.token}` }),
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(file === undefined ? {} : fileHeaders(file.bytes)),
         ...(idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey }),
         ...more,
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(file === undefined ? {} : { body: file.body }),
       headersTimeout: timeoutMs,
-      bodyTimeout: timeoutMs,
+      bodyTimeout: options.isEndless === true ? 0 : timeoutMs,
     });
     const retryAfter = headers['retry-after'];
     return {
@@ -149,6 +165,11 @@ async function send(
     throw unanswered(access, timeoutMs, cause);
   }
 }
+
+const fileHeaders = (bytes: number) => ({
+  'content-type': 'application/octet-stream',
+  'content-length': bytes.toString(),
+});
 
 function jsonOf(text: string): unknown {
   try {

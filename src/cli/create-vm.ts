@@ -1,6 +1,6 @@
 /** `berth vm create`: one call that places VMs and, unless told otherwise, waits until they run. */
 import type { StrategyName } from '../model/strategies.js';
-import type { OnHostLoss } from '../model/vm.js';
+import type { OnHostLoss, VmUser } from '../model/vm.js';
 import {
   createdVmsSchema,
   vmSchema,
@@ -20,6 +20,7 @@ import { amounts, reasonLine } from './vm-view.js';
 export interface CreateOptions extends RequestOptions {
   readonly name?: string;
   readonly image?: string;
+  readonly users?: readonly VmUser[];
   readonly path?: string;
   readonly id?: string;
   /** Names the request; made up when absent. */
@@ -85,11 +86,12 @@ async function createAlike(
 
 function bodyOf(options: CreateOptions): CreateVmsBody {
   const { id, name, image, path, queue, deadline, strategy, reservation } = options;
-  const { count, partial, onHostLoss } = options;
+  const { count, partial, onHostLoss, users = [] } = options;
   return {
     ...(id === undefined ? {} : { id }),
     ...(name === undefined ? {} : { name }),
     ...(image === undefined ? {} : { image }),
+    ...(users.length === 0 ? {} : { users }),
     ...(path === undefined ? {} : { path }),
     ...requestOf(options),
     ...(onHostLoss === undefined ? {} : { onHostLoss }),

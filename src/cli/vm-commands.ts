@@ -1,4 +1,4 @@
-/** `berth vm …`: create, list, show, start, stop, delete. */
+/** `berth vm …`: create, list, show, logs, start, stop, delete. */
 import { randomUUID } from 'node:crypto';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { ON_HOST_LOSS, VM_STATES } from '../model/vm.js';
@@ -10,8 +10,10 @@ import { parseDurationS } from './durations.js';
 import { findVm, vmPath } from './find-vm.js';
 import { gather } from './pages.js';
 import { printJson, printLine } from './print.js';
+import { usersFrom, type UserOptions } from './user-options.js';
 import { addRequestOptions, pathOption, strategyOption } from './request-options.js';
 import { examples, jsonOption, runCommand } from './run-command.js';
+import { registerLogs } from './vm-logs-command.js';
 import { printVm, printVms } from './vm-view.js';
 
 /** Longest wait that the API grants to one call. */
@@ -23,6 +25,7 @@ export function registerVmCommands(program: Command, context: CliContext): void 
   registerCreate(vm, context);
   registerList(vm, context);
   registerShow(vm, context);
+  registerLogs(vm, context);
   registerWish(vm, context, {
     verb: 'start',
     description: 'have a stopped VM run again',
@@ -52,6 +55,12 @@ function registerCreate(vm: Command, context: CliContext): void {
     .description('create a VM on the host that fits best, and wait until it runs')
     .option('--name <name>', 'name; one is made up when absent')
     .option('--image <image>', 'image that its disk is made from')
+    .option('--user <name>', 'who may log in to its guest, by the keys of --ssh-key')
+    .option(
+      '--ssh-key <file>',
+      'public key of the user, as ssh-keygen makes it; may be repeated',
+      (file: string, files?: readonly string[]) => [...(files ?? []), file],
+    )
     .addOption(pathOption());
   addRequestOptions(create)
     .option('--id <id>', 'id of your own: a repeat with it never makes a second VM')
@@ -80,12 +89,16 @@ function registerCreate(vm: Command, context: CliContext): void {
       examples(
         'berth vm create --name web-1 --cpu 2 --memory 2GiB --disk 10GiB',
         'berth vm create --name web --count 3 --group web:anti-affinity',
+        'berth vm create --image debian-12 --user jo --ssh-key ~/.ssh/id_ed25519.pub',
         'berth vm create --name batch-1 --queue --deadline 2h --no-wait',
         'berth vm create --zone zone-a --require disk=ssd --exclude host-3 --no-wait --json',
       ),
     )
-    .action((options: CreateOptions) =>
-      runCommand(context, (client) => createVm(client, context, options, randomUUID())),
+    .action((options: CreateOptions & UserOptions) =>
+      runCommand(context, async (client) => {
+        const users = await usersFrom(options);
+        await createVm(client, context, { ...options, users }, randomUUID());
+      }),
     );
 }
 

@@ -16,7 +16,7 @@ import type { StrategyName } from '../model/strategies.js';
 import type { OrphanVerbs } from './orphan-verbs.js';
 import type { PlannerVerbs } from './planner-verbs.js';
 import type { JoinTicket } from '../model/token.js';
-import type { OnHostLoss, Vm } from '../model/vm.js';
+import type { OnHostLoss, Vm, VmUser } from '../model/vm.js';
 import type { WhenFull } from '../model/waiting.js';
 
 export interface CreateVmInput {
@@ -25,6 +25,8 @@ export interface CreateVmInput {
   readonly path?: string | undefined;
   readonly resources: Resources;
   readonly image?: string | undefined;
+  /** Who may log in to its guest; nobody in particular when absent. */
+  readonly users?: readonly VmUser[] | undefined;
   readonly constraints?: Constraints | undefined;
   /** What becomes of it when its host is fenced; `keep` when absent. */
   readonly onHostLoss?: OnHostLoss | undefined;

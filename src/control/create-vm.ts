@@ -104,6 +104,7 @@ function specOf(ports: Ports, input: CreateVmInput): VmSpec {
     path: input.path ?? ROOT_PATH,
     resources: withoutZeros(input.resources),
     image: input.image ?? null,
+    users: input.users ?? [],
     constraints: input.constraints ?? NO_CONSTRAINTS,
     onHostLoss: input.onHostLoss ?? 'keep',
   };

@@ -79,8 +79,12 @@ async function placeAgain(context: StepContext, item: WorkItem): Promise<Finding
           ? 'No host can take this VM.'
           : `No other host can take this VM; ${avoid.length.toString()} refused it.`;
       const code = 'no_feasible_host';
-      return isUprooted(vm)
-        ? again(ports, item, 'placed', { code, detail: `${detail} It is tried again.` })
+      if (isUprooted(vm)) {
+        return again(ports, item, 'placed', { code, detail: `${detail} It is tried again.` });
+      }
+      // What it lacked is more than that there is no place: somebody can bring it.
+      return hasNoImage(vm.reason)
+        ? released('failed', { ...vm.reason, detail: `${detail} ${vm.reason.detail}` })
         : released('failed', { code, detail });
     }
     case 'taken':
@@ -90,11 +94,13 @@ async function placeAgain(context: StepContext, item: WorkItem): Promise<Finding
   }
 }
 
+const hasNoImage = (reason: Reason | null): reason is Reason => reason?.code === 'image_missing';
+
 async function create(context: StepContext, item: WorkItem): Promise<Finding> {
   const { vm } = item;
   const [contact, vmId, assignment] = addressOf(item);
   const { ports } = context;
-  const refused = vm.state === 'creating' && vm.reason?.code === CLAIM_REFUSED ? vm.reason : null;
+  const refused = vm.state === 'creating' && isRefusal(vm.reason) ? vm.reason : null;
   if (refused !== null && !vm.hasRun) return leaveRefuser(context, item, refused);
   let seen: AgentVm;
   try {
@@ -104,6 +110,7 @@ async function create(context: StepContext, item: WorkItem): Promise<Finding> {
       assignment,
       resources: vm.resources,
       image: vm.image,
+      users: vm.users,
       overrides: item.overrides,
     });
   } catch (error) {
@@ -111,14 +118,14 @@ async function create(context: StepContext, item: WorkItem): Promise<Finding> {
     if (vm.hasRun) throw error;
     // Written down before the host is told to forget it: whoever dies between must not take what the
     // host says then for a create that has failed.
-    if (hasCode(error, CLAIM_REFUSED)) {
+    if (error instanceof DomainError && isRefusal(error)) {
       const reason = { code: error.code, detail: error.message };
       return progress('creating', { reason, nextInMs: 0 });
     }
     // Removed under this assignment, by us after it had failed there; or a newer one is known.
     if (hasCode(error, 'stale_assignment')) return giveUp(context, item, vm.reason);
     // Refused for what the order says: the next one would say the same.
-    if (hasCode(error, 'agent_refused') && error.extra.agentCode === 'invalid_request') {
+    if (isHopeless(error)) {
       return giveUp(context, item, { code: error.code, detail: error.message });
     }
     throw error;
@@ -128,7 +135,15 @@ async function create(context: StepContext, item: WorkItem): Promise<Finding> {
   return giveUp(context, item, seen.reason);
 }
 
-const CLAIM_REFUSED = 'claim_refused';
+/** The host cannot have it, but another may. */
+const REFUSALS: readonly string[] = ['claim_refused', 'image_missing'];
+
+const isRefusal = <T extends { readonly code: string }>(what: T | null): what is T =>
+  what !== null && REFUSALS.includes(what.code);
+
+const isHopeless = (error: unknown): error is DomainError =>
+  hasCode(error, 'disk_too_small') ||
+  (hasCode(error, 'agent_refused') && error.extra.agentCode === 'invalid_request');
 
 /**
  * A host that has refused a VM is told not to have it before the VM goes elsewhere: the same order

@@ -63,7 +63,7 @@ export async function holdRoom(
     const id = given ?? `${RESERVATION_PREFIX}${ports.newId()}`;
     const result = await scheduler.submitReservation({
       kind: 'reserve',
-      spec: { id, name, path, resources, constraints, image: null, onHostLoss: 'keep' },
+      spec: { id, name, path, resources, constraints, image: null, users: [], onHostLoss: 'keep' },
       requestHash: '',
       avoid,
       by,

@@ -43,7 +43,7 @@ interface Reply {
   readonly json: unknown;
 }
 
-interface Schema<T> {
+export interface Schema<T> {
   safeParse(value: unknown): { success: true; data: T } | { success: false; error: Error };
 }
 
@@ -111,9 +111,11 @@ export function createAgents(options: NativeClientOptions): NativeClient {
       );
       return { hostId, version, bootId, report, totals, used, vms };
     },
-    ensureVm(contact, { vmId, overrides, ...order }): Promise<AgentVm> {
+    ensureVm(contact, { vmId, overrides, users, ...order }): Promise<AgentVm> {
       const { overcommit, reserve, totals } = overrides;
-      const body = { ...order, overrides: { overcommit, reserve, totals } };
+      // An earlier agent takes no field that it does not know.
+      const guests = users.length === 0 ? {} : { users };
+      const body = { ...order, ...guests, overrides: { overcommit, reserve, totals } };
       return ask(
         contact,
         { method: 'PUT', path: pathOf(vmId), body },
@@ -143,7 +145,7 @@ const pathOf = (vmId: string): string => `/v1/vms/${encodeURIComponent(vmId)}`;
  * The address that was checked when the agent joined, whatever its name stands for by now.
  * @throws Error when calls must not go there (any more)
  */
-function originOf({ address, ip }: AgentContact, networks: FleetNetworks): string {
+export function originOf({ address, ip }: AgentContact, networks: FleetNetworks): string {
   const target = ip ?? hostIn(address);
   if (!networks.has(target)) throw new Error(`${target} is not in the networks of the fleet`);
   const url = new URL(address);
@@ -178,7 +180,7 @@ async function sendOnce(
   return { status: statusCode, json: parsed(await body.text()) };
 }
 
-function parsed(text: string): unknown {
+export function parsed(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch {
@@ -198,7 +200,7 @@ function nullIfUnknown(error: unknown): null {
 const unusable = (contact: AgentContact, reply: Reply): DomainError =>
   unreachable(contact, `no usable answer (status ${reply.status.toString()})`);
 
-function unreachable(contact: AgentContact, internal: string, cause?: unknown): DomainError {
+export function unreachable(contact: AgentContact, internal: string, cause?: unknown): DomainError {
   return new DomainError(
     'agent_unreachable',
     `The agent of host ${contact.hostId} did not answer as it should.`,

@@ -4,7 +4,7 @@
  */
 import { DomainError, hasCode } from '../model/errors.js';
 import type { AgentContact } from '../model/ports.js';
-import { claimRefusedSchema, staleAssignmentSchema } from '../wire/agent.js';
+import { claimRefusedSchema, imageRefusedSchema, staleAssignmentSchema } from '../wire/agent.js';
 import { problemSchema } from '../wire/problem.js';
 
 /** Statuses that say "not now": what they were an answer to may be asked again. */
@@ -32,6 +32,18 @@ export function refusalOf(
       if (!extra.success) return null;
       const message = `Host ${contact.hostId} has no room for the VM.`;
       return new DomainError(code, message, { internal, extra: extra.data });
+    }
+    case 'image_missing': {
+      const extra = imageRefusedSchema.safeParse(body);
+      if (!extra.success) return null;
+      const message = `Host ${contact.hostId} does not have the image ${extra.data.image}.`;
+      return new DomainError(code, message, { internal, extra: extra.data });
+    }
+    case 'disk_too_small': {
+      const { data } = imageRefusedSchema.safeParse(body);
+      if (data?.leastMib === undefined) return null;
+      const message = `The image ${data.image} needs a disk of ${data.leastMib.toString()} MiB.`;
+      return new DomainError(code, message, { internal, extra: data });
     }
     case 'stale_assignment': {
       const extra = staleAssignmentSchema.safeParse(body);

@@ -13,6 +13,8 @@ export const AUDIT_ACTIONS = [
   'host.fence',
   'host.unfence',
   'host.retire',
+  'image.add',
+  'image.remove',
   'reservation.create',
   'reservation.delete',
   'token.create',
@@ -30,7 +32,7 @@ export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 export type Facts = Readonly<Record<string, unknown>>;
 
 export interface AuditSubject {
-  /** vm, host, reservation, token, orphan, ledger, fleet. */
+  /** vm, host, image, reservation, token, orphan, ledger, fleet. */
   readonly kind: string;
   readonly id: string;
   /** Where it lies, for what has a path. */

@@ -7,3 +7,4 @@ export type * from './ports/catalogue.js';
 export type * from './ports/ledger.js';
 export type * from './ports/process.js';
 export { CHECKPOINTS } from './ports/process.js';
+export type * from './ports/host-files.js';

@@ -51,6 +51,13 @@ export interface Attempt {
   readonly detail: string | null;
 }
 
+/** Somebody who may log in to the guest of a VM, by any of the keys. */
+export interface VmUser {
+  readonly name: string;
+  /** Public keys, as in a line of an authorized_keys file. */
+  readonly sshKeys: readonly string[];
+}
+
 /** What somebody asks for. */
 export interface VmSpec {
   readonly id: string;
@@ -58,6 +65,8 @@ export interface VmSpec {
   readonly path: string;
   readonly resources: Resources;
   readonly image: string | null;
+  /** Made in the guest at its first boot, where the image heeds cloud-init. */
+  readonly users: readonly VmUser[];
   readonly constraints: Constraints;
   readonly onHostLoss: OnHostLoss;
 }

@@ -251,6 +251,7 @@ export class Client {
         assignment: 1,
         resources: SMALL,
         image: null,
+        users: [],
         overrides: {},
       });
     } catch (error) {

@@ -9,6 +9,7 @@ import {
   positiveAmountSchema,
   resourceClassSchema,
   resourcesSchema,
+  usersSchema,
 } from './fields.js';
 import { agentVersionSchema, totalsSchema } from './hosts.js';
 
@@ -42,6 +43,8 @@ export const ensureVmSchema = z.strictObject({
   resources: resourcesSchema,
   image: imageSchema.nullable(),
   ...besideSize,
+  /** Who may log in to its guest; absent: nobody in particular. */
+  users: usersSchema.optional(),
   /** What the operator says of this host, over what the agent measures and is configured with. */
   overrides: z
     .strictObject({
@@ -90,6 +93,12 @@ export const claimRefusedSchema = z.object({
       }),
     )
     .max(32),
+});
+
+/** What a problem with code `image_missing` adds, and one with `disk_too_small`. */
+export const imageRefusedSchema = z.object({
+  image: imageSchema,
+  leastMib: amountSchema.optional(),
 });
 
 /** What a problem with code `stale_assignment` adds: the newest assignment the agent has seen. */
@@ -161,6 +170,8 @@ export const vmNoteSchema = z.strictObject({
       resources: resourcesSchema,
       image: imageSchema.nullable(),
       ...besideSize,
+      /** Absent in notes of earlier releases. */
+      users: usersSchema.default([]),
       state: z.enum(AGENT_VM_STATES),
       reason: z.strictObject({ code: z.string(), detail: z.string() }).nullable(),
       /** Milliseconds since 1970. */

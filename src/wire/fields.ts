@@ -8,10 +8,15 @@ import {
   LABEL_VALUE_PATTERN,
   NAME_PATTERN,
   RESOURCE_CLASS_PATTERN,
+  SSH_KEY_PATTERN,
+  USER_NAME_PATTERN,
 } from '../model/ids.js';
 import { PATH_LENGTH_MAX, PATH_PATTERN } from '../model/path.js';
 import { AMOUNT_MAX } from '../model/resources.js';
 import { REQUIRED } from './field-errors.js';
+
+const EXAMPLE_SSH_KEY =
+  'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBhw1rZ0Fv5cVr6lDMcX2tCyJw3l0VYy1eZQm4n3b0aQ jo@example.org';
 
 export const idSchema = z
   .string()
@@ -39,6 +44,48 @@ export const imageSchema = z
   .string()
   .regex(IMAGE_PATTERN, 'must be 1 to 128 letters, digits, ".", "_", ":" or "-"')
   .meta({ example: 'debian-12' });
+
+const USERS_MAX = 8;
+const KEYS_MAX = 16;
+/** An RSA key of 8192 bits has some 1,400 characters. */
+const KEY_LENGTH_MAX = 2_048;
+/** The guest is told all of it in 16 KiB. */
+const USERS_LENGTH_MAX = 12 * 1024;
+
+const sshKeySchema = z
+  .string()
+  .max(KEY_LENGTH_MAX)
+  .regex(
+    SSH_KEY_PATTERN,
+    'must be one line of a public key, such as "ssh-ed25519 AAAA… jo@example.org"',
+  )
+  .meta({ example: EXAMPLE_SSH_KEY });
+
+/** Who may log in to a guest. */
+export const usersSchema = z
+  .array(
+    z.strictObject({
+      name: z
+        .string()
+        .regex(
+          USER_NAME_PATTERN,
+          'must be 1 to 32 lower-case letters, digits, "_" or "-", and begin with a letter or "_"',
+        )
+        .meta({ example: 'jo' }),
+      sshKeys: z.array(sshKeySchema).min(1).max(KEYS_MAX).readonly(),
+    }),
+  )
+  .max(USERS_MAX)
+  .readonly()
+  .refine(
+    (users) => new Set(users.map(({ name }) => name)).size === users.length,
+    'must name each user once',
+  )
+  .refine(
+    (users) => JSON.stringify(users).length <= USERS_LENGTH_MAX,
+    `must have at most ${USERS_LENGTH_MAX.toString()} characters in all`,
+  )
+  .meta({ example: [{ name: 'jo', sshKeys: [EXAMPLE_SSH_KEY] }] });
 
 export const RESOURCE_CLASS_RULE =
   'must be 1 to 32 lower-case letters, digits or "_", and begin with a letter';

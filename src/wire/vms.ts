@@ -24,6 +24,7 @@ import {
   RESOURCE_CLASS_RULE,
   resourcesSchema,
   timestampSchema,
+  usersSchema,
   zoneSchema,
 } from './fields.js';
 
@@ -123,6 +124,9 @@ export const vmRequestFields = {
   path: pathSchema.optional(),
   resources: requestedResourcesSchema,
   image: imageSchema.optional(),
+  users: usersSchema
+    .optional()
+    .meta({ description: 'Who may log in to its guest, where its image heeds cloud-init' }),
   constraints: constraintsSchema.optional(),
   onHostLoss: onHostLossSchema.optional(),
   strategy: strategySchema.optional(),
@@ -251,6 +255,7 @@ export const vmSchema = z
       .meta({ description: 'What is booked for it; null when it holds nothing' }),
     resources: resourcesSchema,
     image: imageSchema.nullable(),
+    users: usersSchema,
     constraints: constraintsSchema,
     onHostLoss: onHostLossSchema,
     reason: reasonSchema.nullable(),

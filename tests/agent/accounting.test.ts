@@ -170,6 +170,7 @@ describe('the report of resources', () => {
     name: id,
     resources: { cpu: 2, memory: 1024, disk: 2048 },
     image: null,
+    users: [],
     state: 'stopped',
     reason: null,
     stateSince: 1,

@@ -77,6 +77,7 @@ describe('the VM store', () => {
     name: 'vm',
     resources: { cpu: 1 },
     image: null,
+    users: [],
     state: 'running',
     reason: null,
     stateSince: 1,

@@ -6,7 +6,13 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { EXAMPLE_HOST } from '../../src/api/examples.js';
 import { ROUTES } from '../../src/api/routes.js';
 import { modelHost } from '../support/control-double.js';
-import { ADMIN_TOKEN, startApi, type ApiServer, type Sent } from '../support/api-server.js';
+import {
+  ADMIN_TOKEN,
+  sentFile,
+  startApi,
+  type ApiServer,
+  type Sent,
+} from '../support/api-server.js';
 
 const NO_LIMITS = {
   ratePerTokenPerS: 1_000_000,
@@ -51,6 +57,7 @@ const TABLE: Readonly<Record<string, string>> = {
   'POST /v1/vms': '---- ooxo xxxx',
   'GET /v1/vms': '---- oooo xxxx',
   'GET /v1/vms/:id': '---- oooo xxxx',
+  'GET /v1/vms/:id/logs': '---- ooxo xxxx',
   'DELETE /v1/vms/:id': '---- ooxo xxxx',
   'POST /v1/vms/:id/start': '---- ooxo xxxx',
   'POST /v1/vms/:id/stop': '---- ooxo xxxx',
@@ -62,6 +69,11 @@ const TABLE: Readonly<Record<string, string>> = {
   'GET /v1/hosts': '---- ooox xxxx',
   'GET /v1/hosts/:host': '---- ooox xxxx',
   'PATCH /v1/hosts/:host': '---- ooxx xxxx',
+  'GET /v1/images': '---- ooox xxxx',
+  'PUT /v1/images/:name': '---- ooxx xxxx',
+  'DELETE /v1/images/:name': '---- ooxx xxxx',
+  'PUT /v1/hosts/:host/images/:name': '---- ooxx xxxx',
+  'DELETE /v1/hosts/:host/images/:name': '---- ooxx xxxx',
   'POST /v1/hosts/:host/status': '---- xxxx oxxx',
   'POST /v1/hosts/:host/fence': '---- ooxx xxxx',
   'POST /v1/hosts/:host/drain': '---- ooxx xxxx',
@@ -112,14 +124,18 @@ const CASES = ROUTES.flatMap((route) =>
 
 /** The example of a route, as whoever holds the token sends it. */
 function example(route: (typeof ROUTES)[number]): { readonly path: string; readonly sent: Sent } {
-  const { params = {}, query = {}, body } = route.example;
+  const { params = {}, query = {}, body, file } = route.example;
   const path = route.path.replaceAll(/:(\w+)/g, (_match, name: string) =>
     name === 'host' ? OWN : (params[name] ?? 'nobody'),
   );
   const search = new URLSearchParams(query).toString();
   return {
     path: search === '' ? path : `${path}?${search}`,
-    sent: { method: route.method.toUpperCase(), ...(body === undefined ? {} : { body }) },
+    sent: {
+      method: route.method.toUpperCase(),
+      ...(body === undefined ? {} : { body }),
+      ...(file === undefined ? {} : sentFile(file)),
+    },
   };
 }
 

@@ -18,9 +18,9 @@ const urls: string[] = [];
 beforeAll(async () => {
   fixture = await ControlFixture.start();
   replica = await fixture.replica();
-  for (const { control, ports, verify } of [replica, await fixture.replica()]) {
+  for (const { control, ports, verify, files } of [replica, await fixture.replica()]) {
     const api = createApi({
-      control: { ...control, ...verify },
+      control: { ...control, ...verify, ...files },
       catalogue: ports.catalogue,
       adminToken: ADMIN_TOKEN,
       limits: { ratePerTenantPerS: 100_000 },

@@ -5,7 +5,7 @@ import { EXAMPLE_HOST, EXAMPLE_JOIN, EXAMPLE_VM } from '../../src/api/examples.j
 import { EXAMPLE_RESERVATION } from '../../src/api/routes/reservations.js';
 import { modelReservation } from '../support/reservations-double.js';
 import { ERROR_CODES } from '../../src/model/errors.js';
-import { ADMIN_TOKEN, startApi, type ApiServer } from '../support/api-server.js';
+import { ADMIN_TOKEN, sentFile, startApi, type ApiServer } from '../support/api-server.js';
 import { modelHost, modelVm } from '../support/control-double.js';
 import { problemSchema } from '../../src/wire/problem.js';
 import { ROUTES } from '../../src/api/routes.js';
@@ -141,7 +141,7 @@ describe('the examples', () => {
   });
 
   it.each(ROUTES)('of $name is sent, and answered as documented', async (route) => {
-    const { params = {}, query = {}, status, body, answer } = route.example;
+    const { params = {}, query = {}, status, body, file, answer } = route.example;
     if (route.name === 'fenceHost') {
       // Of a host that answers, nobody may say that it is off.
       const { id, name } = EXAMPLE_HOST;
@@ -157,6 +157,7 @@ describe('the examples', () => {
       method: route.method.toUpperCase(),
       ...(isForAgents ? { token: server.tokens.addHostToken(EXAMPLE_HOST.id) } : {}),
       ...(body === undefined ? {} : { body }),
+      ...(file === undefined ? {} : sentFile(file)),
     });
     expect(reply.status).toBe(status);
     const documented = operation?.responses[status.toString()]?.content ?? {};

@@ -4,7 +4,7 @@ import { ROUTES } from '../../src/api/routes.js';
 import type { ReadinessBody } from '../../src/wire/ops.js';
 import { modelHost, modelVm } from '../support/control-double.js';
 import { modelReservation } from '../support/reservations-double.js';
-import { startApi, type ApiServer, type Sent } from '../support/api-server.js';
+import { sentFile, startApi, type ApiServer, type Sent } from '../support/api-server.js';
 
 let server: ApiServer;
 beforeAll(async () => {
@@ -22,6 +22,7 @@ beforeEach(() => {
   server.tokens.add('operator', { id: 'token-a' });
 });
 
+const KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 jo@example.org';
 const RESOURCES = { cpu: 1, memory: 512, disk: 1024 };
 const JOIN = {
   id: 'host-b',
@@ -62,6 +63,16 @@ const get = (path: string, status: number, code?: string, ...fields: string[]) =
   fields,
 });
 
+const put = (path: string, file: string, status: number, code?: string, ...fields: string[]) => ({
+  name: file,
+  method: 'PUT',
+  path,
+  sent: sentFile(file),
+  status,
+  ...(code === undefined ? {} : { code }),
+  fields,
+});
+
 const ROWS: readonly Row[] = [
   post('/v1/tokens', { name: 'ci', role: 'operator' }, 201),
   post('/v1/tokens', { name: 'acme', role: 'tenant', path: 'acme:web', expiresInS: 60 }, 201),
@@ -80,6 +91,19 @@ const ROWS: readonly Row[] = [
   post('/v1/vms', { resources: { ...RESOURCES, gpu: 1 } }, 409, 'no_feasible_host'),
   post('/v1/vms', { resources: { ...RESOURCES, cpu: 1000 } }, 409, 'no_feasible_host'),
   post('/v1/vms', { id: 'vm-a', resources: { ...RESOURCES, cpu: 2 } }, 409, 'id_conflict'),
+  post('/v1/vms', { resources: RESOURCES, users: [{ name: 'jo', sshKeys: [KEY] }] }, 202),
+  post(
+    '/v1/vms',
+    {
+      resources: RESOURCES,
+      users: [{ name: 'Jo', sshKeys: [`${KEY}\nruncmd:`, 'command="x" ssh-rsa AA'] }],
+    },
+    400,
+    'invalid_request',
+    'users.0.name',
+    'users.0.sshKeys.0',
+    'users.0.sshKeys.1',
+  ),
   post('/v1/vms', {}, 400, 'invalid_request', 'resources'),
   post('/v1/vms', { resources: RESOURCES, count: 2, name: 'web' }, 202),
   post('/v1/vms', { resources: RESOURCES, count: 9, partial: true }, 202),
@@ -307,6 +331,33 @@ const ROWS: readonly Row[] = [
   get('/v1/audit?action=vm.create&actor=nobody', 200),
   get('/v1/audit?action=vm.made', 400, 'invalid_request', 'action'),
   get('/v1/audit?since=yesterday', 400, 'invalid_request', 'since'),
+  get('/v1/images', 200),
+  get('/v1/images?limit=1', 400, 'invalid_request', 'limit'),
+  put('/v1/images/demo', 'a disk', 200),
+  put('/v1/images/demo?format=raw', 'a disk', 200),
+  put('/v1/images/demo?format=vmdk', 'a disk', 400, 'invalid_request', 'format'),
+  put('/v1/images/a%2Fb', 'a disk', 400, 'invalid_request', 'name'),
+  put('/v1/images/demo', '', 400, 'invalid_request', 'content-length'),
+  put('/v1/hosts/name-a/images/demo', 'a disk', 200),
+  put('/v1/hosts/nobody/images/demo', 'a disk', 404, 'not_found'),
+  {
+    name: 'as JSON',
+    method: 'PUT',
+    path: '/v1/images/demo',
+    sent: { body: { format: 'raw' } },
+    status: 415,
+    code: 'unsupported_media_type',
+    fields: ['content-type'],
+  },
+  { name: '', method: 'DELETE', path: '/v1/images/demo', status: 200 },
+  { name: '', method: 'DELETE', path: '/v1/hosts/host-a/images/demo', status: 200 },
+  { name: '', method: 'DELETE', path: '/v1/hosts/nobody/images/demo', status: 404 },
+  get('/v1/vms/vm-a/logs', 200),
+  get('/v1/vms/vm-a/logs?tailBytes=3', 200),
+  get('/v1/vms/vm-a/logs?tailBytes=4194305', 400, 'invalid_request', 'tailBytes'),
+  get('/v1/vms/vm-a/logs?tailBytes=-1', 400, 'invalid_request', 'tailBytes'),
+  get('/v1/vms/vm-a/logs?follow=yes', 400, 'invalid_request', 'follow'),
+  get('/v1/vms/nobody/logs', 404, 'not_found'),
   get('/v1/usage', 200),
   get('/v1/usage?by=host', 200),
   get('/v1/usage?by=rack', 400, 'invalid_request', 'by'),

@@ -57,6 +57,7 @@ const arrivalOf = (id: string, path: string) => ({
     path,
     resources: { cpu: 1 },
     image: null,
+    users: [],
     constraints: {},
     onHostLoss: 'keep' as const,
   },

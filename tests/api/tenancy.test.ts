@@ -25,7 +25,7 @@ beforeAll(async () => {
   fixture = await ControlFixture.start();
   replica = await fixture.replica();
   api = createApi({
-    control: { ...replica.control, ...replica.verify },
+    control: { ...replica.control, ...replica.verify, ...replica.files },
     catalogue: replica.ports.catalogue,
     adminToken: ADMIN_TOKEN,
     limits: { ratePerTenantPerS: 100_000 },

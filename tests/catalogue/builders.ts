@@ -17,7 +17,7 @@ import type {
   WorkItem,
 } from '../../src/model/ports.js';
 import { addResources, withoutZeros, type Resources } from '../../src/model/resources.js';
-import type { OnHostLoss, Vm } from '../../src/model/vm.js';
+import type { OnHostLoss, Vm, VmUser } from '../../src/model/vm.js';
 
 let counter = 0;
 
@@ -117,9 +117,11 @@ export function itemFor(
     readonly frees?: readonly LedgerBooking[];
     readonly set?: string;
     readonly onHostLoss?: OnHostLoss;
+    readonly users?: readonly VmUser[];
   } = {},
 ): RecordItem {
   const { kind = 'create', path = 'root', resources = ONE, onHostLoss = 'keep' } = changes;
+  const { users = [] } = changes;
   const { vmId = fresh(kind === 'reserve' ? 'rsv' : 'vm'), groups = [], frees = [] } = changes;
   return {
     kind,
@@ -129,6 +131,7 @@ export function itemFor(
       path,
       resources,
       image: null,
+      users,
       constraints: {},
       onHostLoss,
     },

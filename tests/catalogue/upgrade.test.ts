@@ -72,6 +72,7 @@ it('goes on as it was under this release, and its hosts can be fenced', async ()
   const groups = [{ key: 'g', policy: 'anti-affinity' as const }];
   const grouped = await placedVm(catalogue, host, { ...wish, groups });
   expect([plain.onHostLoss, grouped.onHostLoss]).toEqual(['restart', 'restart']);
+  expect((await catalogue.vm('old'))?.users).toEqual([]);
 
   await catalogue.saveHostPolls([missedPoll(host.id, 'down', 3)]);
   const { released } = (await catalogue.fenceHost('a', 'power is cut', TESTER))!;

@@ -46,6 +46,26 @@ export function describeVms(subject: Subject): void {
       expect(outcomeKinds(await recordAll(subject(), [again]))).toEqual(['recorded']);
     });
 
+    it('keep who may log in to their guests, however they are recorded', async () => {
+      const host = await upHost(subject());
+      const users = [{ name: 'jo', sshKeys: ['ssh-ed25519 AAAA "jo"', 'ssh-rsa BBBB'] }];
+      const groups = [{ key: fresh('group'), policy: 'anti-affinity' as const }];
+      const none = itemFor(host);
+      const items = [itemFor(host, { users }), none, itemFor(host, { users, groups })];
+      const outcomes = await recordAll(subject(), items);
+      const recorded = outcomes.map((one) => (one.kind === 'recorded' ? one.vm.users : one.kind));
+      expect(recorded).toEqual([users, [], users]);
+      for (const [index, { spec }] of items.entries()) {
+        expect((await subject().vm(spec.id))?.users).toEqual(recorded[index]);
+      }
+      const alone = itemFor(host, { users });
+      await recordAll(subject(), [alone]);
+      expect((await subject().vm(alone.spec.id))?.users).toEqual(users);
+      const after = itemFor(host);
+      await recordAll(subject(), [after]);
+      expect((await subject().vm(after.spec.id))?.users).toEqual([]);
+    });
+
     it('that nobody made are not there', async () => {
       expect(await subject().vm('no-such-vm')).toBeNull();
       expect(await subject().vmByRequest('no-such-vm')).toBeNull();

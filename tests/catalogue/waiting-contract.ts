@@ -27,6 +27,7 @@ export function describeWaiting(subject: Subject): void {
         path: 'acme:web',
         resources: ONE,
         image: 'debian-12',
+        users: [{ name: 'jo', sshKeys: ['ssh-ed25519 AAAA'] }],
         constraints: { zone: 'a' },
         onHostLoss: 'restart',
       },

@@ -21,6 +21,7 @@ export const vmDocument = (changes: Partial<VmBody> = {}): VmBody =>
     host: { id: 'h-2', name: 'host-2' },
     allocation: { bookingId: 'booking-7', assignment: 17 },
     resources: { cpu: 2, memory: 2_048, disk: 10_240 },
+    users: [],
     image: null,
     constraints: {},
     onHostLoss: 'keep',

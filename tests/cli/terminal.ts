@@ -72,6 +72,13 @@ export async function startServer(answer: (call: Call) => Reply): Promise<Server
   };
 }
 
+/** A file as the text that it is, everything else as JSON. */
+function bodyOf(incoming: IncomingMessage, body: string): unknown {
+  if (body === '') return undefined;
+  const isFile = incoming.headers['content-type'] === 'application/octet-stream';
+  return isFile ? body : (JSON.parse(body) as unknown);
+}
+
 async function readCall(incoming: IncomingMessage): Promise<Call> {
   const url = new URL(incoming.url ?? '/', 'http://server');
   const body = await text(incoming);
@@ -82,7 +89,7 @@ async function readCall(incoming: IncomingMessage): Promise<Call> {
     authorization: incoming.headers.authorization,
     lastEventId: incoming.headers['last-event-id']?.toString(),
     idempotencyKey: [incoming.headers['idempotency-key']].flat()[0],
-    body: body === '' ? undefined : (JSON.parse(body) as unknown),
+    body: bodyOf(incoming, body),
   };
 }
 

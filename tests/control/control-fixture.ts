@@ -1,11 +1,14 @@
 /** Control planes of this process on a real Redis, a real PostgreSQL and real agents. */
 import { randomUUID } from 'node:crypto';
+import type { AgentOptions } from '../../src/agent/agent.js';
 import { openCatalogue } from '../../src/catalogue/catalogue.js';
 import { cronSchedule } from '../../src/control/cron-schedule.js';
 import { createControlPlane, type ControlPlane } from '../../src/control/control-plane.js';
+import { hostFileVerbs, type HostFileVerbs } from '../../src/control/host-files.js';
 import { verifyVerbs, type VerifyVerbs } from '../../src/control/repair-books.js';
 import type { Ports } from '../../src/control/ports.js';
 import type { ControlSettings } from '../../src/control/settings.js';
+import { createHostFiles } from '../../src/fleet/host-files.js';
 import { createAgents } from '../../src/fleet/native-client.js';
 import { createLedger } from '../../src/ledger/ledger.js';
 import { watchRules } from '../../src/model/fleet-breaker.js';
@@ -55,6 +58,7 @@ export interface TestReplica {
   readonly control: ControlPlane;
   readonly ports: Ports;
   readonly verify: VerifyVerbs;
+  readonly files: HostFileVerbs;
   /** Everything that was counted, in order. */
   readonly counted: readonly Counted[];
 }
@@ -89,6 +93,7 @@ export class ControlFixture {
       clock: systemClock,
     });
     const agents = createAgents({ log: silentLog, deadlineMs: 1_000 });
+    const hostFiles = createHostFiles();
     const counted: Counted[] = [];
     const real: Ports = {
       ledger,
@@ -112,9 +117,9 @@ export class ControlFixture {
     await control.start();
     this.#closing.push(async () => {
       await control.stop();
-      await Promise.all([ledger.close(), catalogue.close(), agents.close()]);
+      await Promise.all([ledger.close(), catalogue.close(), agents.close(), hostFiles.close()]);
     });
-    return { control, ports, verify, counted };
+    return { control, ports, verify, files: hostFileVerbs(ports, hostFiles), counted };
   }
 
   /** A simulated host, joined and up. */
@@ -123,11 +128,13 @@ export class ControlFixture {
     name: string,
     totals: Resources,
     driver: DriverPatchBody = { bootMs: 10, stopMs: 10 },
+    changes: Partial<AgentOptions> = {},
   ): Promise<AgentFixture> {
     const fixture = await startFixture(driver, {
       name,
       configuredTotals: totals,
       capacityPolicy: DEFAULT_POLICY,
+      ...changes,
     });
     this.#closing.push(() => fixture.close());
     const { address, credential, hostId } = fixture.contact();

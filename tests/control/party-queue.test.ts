@@ -14,6 +14,7 @@ function party(deadline: number, gone: readonly boolean[]): Party {
         path: 'root',
         resources: { cpu: 1 },
         image: null,
+        users: [],
         constraints: {},
         onHostLoss: 'keep' as const,
       },

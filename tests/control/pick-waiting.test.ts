@@ -23,6 +23,7 @@ function waiting(resources: Resources = SMALL, constraints: Constraints = {}): W
     path: 'acme',
     resources,
     image: null,
+    users: [],
     constraints,
     onHostLoss: 'keep' as const,
   };

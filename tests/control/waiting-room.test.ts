@@ -56,6 +56,7 @@ describe('the waiting room', () => {
         path: 'root',
         resources,
         image: null,
+        users: [],
         constraints: {},
         onHostLoss: 'keep',
       },

@@ -40,6 +40,7 @@ export function describeAgents(name: string, factory: () => Promise<AgentsUnderT
       assignment,
       resources: under.small,
       image: null,
+      users: [],
     });
     const ensure = (vmId: string, assignment: number) =>
       under.agents.ensureVm(under.contact, orderOf(vmId, assignment));

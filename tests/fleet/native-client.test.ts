@@ -37,6 +37,7 @@ const orderOf = (vmId: string, assignment = 1) => ({
   assignment,
   resources: SMALL,
   image: null,
+  users: [],
 });
 
 describe('claims and deadlines over loopback', () => {

@@ -33,6 +33,8 @@ const QUERY: Readonly<Record<string, readonly string[]>> = {
   from: TIMES,
   to: TIMES,
   follow: ['false', 'true', 'x'],
+  tailBytes: ['0', '4096', '4194305', '-1'],
+  format: ['qcow2', 'raw', 'vmdk'],
   assignment: ['1', '7', '0', '9007199254740993'],
 };
 
@@ -54,7 +56,12 @@ function targetOf(
   return {
     method: method.toUpperCase(),
     path,
-    params: { id: ids, host: method === 'delete' ? spareHosts : hosts, vm: IDS },
+    params: {
+      id: ids,
+      host: method === 'delete' ? spareHosts : hosts,
+      vm: IDS,
+      name: ['demo', 'fuzz-image'],
+    },
     query: knownQuery(query),
     ...(example.body === undefined ? {} : { body: bodyOf(path, method, example.body, spareHosts) }),
   };

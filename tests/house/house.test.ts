@@ -46,7 +46,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
       'zod-openapi',
     ],
   },
-  agent: { mayImport: ['model', 'wire', 'std'], packages: ['express', 'prom-client'] },
+  agent: { mayImport: ['model', 'wire', 'std'], packages: ['express', 'prom-client', 'yaml'] },
   informant: { mayImport: ['wire', 'std'], packages: [] },
   sim: { mayImport: ['model', 'placement', 'quota', 'control', 'std'], packages: [] },
   cli: {
@@ -63,7 +63,12 @@ const JOINT = 'bin';
 const PURE_ROOMS = ['model', 'placement', 'planner', 'quota'];
 
 /** Programs: nothing imports them. */
-const ENTRIES = ['src/bin/berth.ts', 'src/bin/crash-points.ts', 'src/bin/sim.ts'];
+const ENTRIES = [
+  'src/bin/berth.ts',
+  'src/bin/crash-points.ts',
+  'src/bin/guest.ts',
+  'src/bin/sim.ts',
+];
 
 const LINES_MAX = 500;
 

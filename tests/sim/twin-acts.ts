@@ -48,6 +48,7 @@ export function actor(tables: Tables, draw: (below: number) => number): () => Ac
   const aRoom = () => idIn(tables.reservations.rows(), 'rsv');
   const aPath = () => oneOf(['acme', 'acme:web', 'root']);
   const resources = () => ({ cpu: draw(4), memory: 1 + draw(4), ...(chance(5) ? { gpu: 1 } : {}) });
+  const users = () => (chance(10) ? [{ name: 'jo', sshKeys: ['ssh-ed25519 AAAA'] }] : []);
   const totals = () => ({
     cpu: { total: 6 + draw(12), source: 'detected' as const },
     memory: { total: chance(80) ? 24 : draw(30), source: 'detected' as const },
@@ -110,7 +111,7 @@ export function actor(tables: Tables, draw: (below: number) => number): () => Ac
     return {
       kind,
       spec: {
-        ...{ id, name: `${id}-name`, path, resources: amounts, image: null },
+        ...{ id, name: `${id}-name`, path, resources: amounts, image: null, users: users() },
         onHostLoss: chance(30) ? 'restart' : 'keep',
         constraints: chance(20) ? { zone: 'a', labels: undefined } : {},
       },
@@ -279,7 +280,8 @@ export function actor(tables: Tables, draw: (below: number) => number): () => Ac
     const id = chance(90) ? fresh('vm') : aVm();
     const path = aPath();
     const onHostLoss = chance(30) ? ('restart' as const) : ('keep' as const);
-    const base = { id, name: id, path, resources: resources(), image: 'i', constraints: {} };
+    const disk = { image: 'i', users: users() };
+    const base = { id, name: id, path, resources: resources(), ...disk, constraints: {} };
     const spec = { ...base, onHostLoss };
     const waitMs = chance(70) ? LONG_MS : -1;
     const arrival = { spec, requestHash: id, strategy: null, waitMs, by: TESTER };

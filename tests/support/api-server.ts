@@ -7,6 +7,7 @@ import { createMetrics, type Metrics } from '../../src/api/metrics.js';
 import { errorCodesOf } from '../../src/api/openapi.js';
 import type { Route } from '../../src/api/route.js';
 import { ROUTES } from '../../src/api/routes.js';
+import { FILE_MEDIA_TYPE } from '../../src/api/upload.js';
 import { PROBLEM_CONTENT_TYPE, problemSchema, type ProblemBody } from '../../src/wire/problem.js';
 import { createControlDouble, type ControlDouble } from './control-double.js';
 import { silentLog } from './log.js';
@@ -22,6 +23,12 @@ export interface Sent {
   /** null: none. */
   readonly token?: string | null;
 }
+
+/** A file as the body. */
+export const sentFile = (content: string): Sent => ({
+  raw: content,
+  headers: { 'content-type': FILE_MEDIA_TYPE },
+});
 
 export interface Reply {
   readonly status: number;

@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Control } from '../../src/control/control.js';
+import type { HostFileVerbs } from '../../src/control/host-files.js';
 import type { VerifyVerbs } from '../../src/control/repair-books.js';
 import type { BreakerVerbs } from '../../src/control/breaker-verbs.js';
 import type { PlannerVerbs } from '../../src/control/planner-verbs.js';
@@ -21,6 +22,7 @@ import { createEventsDouble, type EventsDouble } from './events-double.js';
 import { DEFAULT_POLICY } from './hosts.js';
 import { hostVerbsDouble, usageDouble, type UsageReads } from './hosts-double.js';
 import { orphansDouble } from './orphans-double.js';
+import { hostFilesDouble, type HostFilesDouble } from './host-files-double.js';
 import { createIdempotencyDouble } from './idempotency-double.js';
 import {
   createVmsDouble,
@@ -32,7 +34,8 @@ import { plannerDouble } from './planner-double.js';
 import { verifyDouble } from './verify-double.js';
 
 export interface ControlDouble {
-  readonly control: Control & VerifyVerbs;
+  readonly control: Control & HostFileVerbs & VerifyVerbs;
+  readonly files: HostFilesDouble;
   readonly catalogue: Pick<Catalogue, 'vm' | 'vms' | 'host' | 'hosts' | 'drain'> &
     ReservationsDouble['store'] &
     UsageReads &
@@ -95,6 +98,7 @@ export function modelVm(changes: Partial<Vm> = {}): Vm {
     path: 'acme:web',
     resources: { cpu: 1, memory: 512, disk: 1024 },
     image: null,
+    users: [],
     constraints: {},
     onHostLoss: 'keep',
     desiredState: 'running',
@@ -122,8 +126,10 @@ export function createControlDouble(): ControlDouble {
   const events = createEventsDouble(() => work(() => double));
   const tokens = createTokensDouble(() => work(() => double));
   const drains = drainDouble(hosts, vms, () => work(() => double));
+  const files = hostFilesDouble(hosts, vms, () => work(() => double));
   const double: ControlDouble = {
     events,
+    files,
     tokens,
     reservations: rooms.reservations,
     vms,
@@ -139,6 +145,7 @@ export function createControlDouble(): ControlDouble {
       ...plannerDouble(hosts, () => work(() => double)),
       ...verifyDouble(hosts, () => work(() => double)),
       ...breakerDouble(() => work(() => double)),
+      ...files.verbs,
     },
     catalogue: {
       ...catalogueOf(vms, hosts, () => double),
@@ -271,6 +278,7 @@ function controlOf(
         path: input.path ?? 'root',
         resources: input.resources,
         image: input.image ?? null,
+        users: input.users ?? [],
         constraints: input.constraints ?? {},
         host: { id: host.id, name: host.name },
       });

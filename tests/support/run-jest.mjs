@@ -42,13 +42,15 @@ function hasPostgres() {
   );
 }
 
-/** Packages of the programs that are not there; openssl makes the certificates of the TLS tests. */
+/** Packages of the programs that are not there; openssl makes the certificates of the TLS tests,
+ * QEMU runs guests and looks at images, genisoimage makes and reads their seeds. */
 const missingPrograms = () => [
   ...(onPath('redis-server') || onPath('valkey-server') ? [] : ['redis-server']),
   ...(hasPostgres() ? [] : ['postgresql']),
   ...(onPath('openssl') ? [] : ['openssl']),
   ...(onPath('qemu-system-x86_64') ? [] : ['qemu-system-x86']),
   ...(onPath('qemu-img') ? [] : ['qemu-utils']),
+  ...(onPath('genisoimage') ? [] : ['genisoimage']),
 ];
 
 /**

@@ -45,6 +45,8 @@ export interface Driver {
   close(): Promise<void>;
   /** The process that runs a VM, for readings of what it uses; null while there is none. */
   processOf?(vmId: string): VmProcess | null;
+  /** The file with what a VM's serial console has said; absent: its VMs have no console. */
+  consoleLog?(vmId: string): string;
   /** Only a driver that pretends can be told how to behave. */
   readonly settings?: DriverSettings;
 }

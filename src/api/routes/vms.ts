@@ -1,6 +1,7 @@
 /** Routes about VMs. */
 import { z } from 'zod';
 import { idSchema } from '../../wire/fields.js';
+import { vmLogsQuerySchema } from '../../wire/logs.js';
 import {
   createdVmsSchema,
   createVmQuerySchema,
@@ -12,6 +13,7 @@ import {
 import { EXAMPLE_CREATE, EXAMPLE_VM } from '../examples.js';
 import { route, type Route } from '../route.js';
 import { createVms } from '../create-vms.js';
+import { vmLogs } from '../vm-logs.js';
 import { deleteVm, getVm, listVms, startVm, stopVm } from '../vms.js';
 import { USERS_AND_READERS, USERS } from '../principal.js';
 import { LEDGER_ERRORS, nothingSchema, CATALOGUE_ERRORS } from './common-answers.js';
@@ -98,6 +100,20 @@ export const VM_ROUTES: readonly Route[] = [
       answer: { ...EXAMPLE_VM, desiredState: 'deleted' },
     },
     handle: deleteVm,
+  }),
+  route({
+    method: 'get',
+    path: '/v1/vms/:id/logs',
+    name: 'vmLogs',
+    summary: 'What the serial console of a VM has said, and with `follow` what it says from now on',
+    tag: 'VMs',
+    access: USERS,
+    params: vmParams,
+    query: vmLogsQuerySchema,
+    answers: { 200: { description: 'The text', contentType: 'text/plain' } },
+    errors: ['not_found', 'agent_unreachable', 'agent_refused', ...CATALOGUE_ERRORS],
+    example: { ...vmExample, query: { tailBytes: '4096' }, status: 200 },
+    handle: vmLogs,
   }),
   route({
     method: 'post',

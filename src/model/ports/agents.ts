@@ -2,6 +2,7 @@
 import type { AgentStatus, AgentVm } from '../agent-report.js';
 import type { InventoryOverrides } from '../inventory.js';
 import type { Resources } from '../resources.js';
+import type { VmUser } from '../vm.js';
 import type { AgentContact } from './catalogue.js';
 
 /** What an agent is told to have. */
@@ -11,6 +12,7 @@ export interface VmOrder {
   readonly assignment: number;
   readonly resources: Resources;
   readonly image: string | null;
+  readonly users: readonly VmUser[];
   /** What the operator says of the host's room: the agent checks its claim under it. */
   readonly overrides: InventoryOverrides;
 }

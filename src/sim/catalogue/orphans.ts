@@ -145,7 +145,7 @@ function adopt(tables: Tables, { hostId, vmId, name, path, bookingId }: Adoption
   // One that was deleted long ago, by its record: the one that runs takes its place.
   tables.vms.delete(vmId);
   const { resources, assignment, state } = row;
-  const spec = { id: vmId, name, path, resources, image: null, constraints: {} };
+  const spec = { id: vmId, name, path, resources, image: null, users: [], constraints: {} };
   const onHostLoss = 'keep' as const;
   const now = tables.now();
   const asked = { spec: { ...spec, onHostLoss }, requestHash: '', strategy: null };

@@ -163,6 +163,7 @@ const freshVm = (
   path: spec.path,
   resources: kept(spec.resources),
   image: spec.image,
+  users: kept(spec.users),
   constraints: kept(spec.constraints),
   requestHash,
   desiredState: 'running',

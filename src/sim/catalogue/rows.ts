@@ -26,6 +26,7 @@ import type {
   OnHostLoss,
   Reason,
   VmState,
+  VmUser,
 } from '../../model/vm.js';
 
 export interface FenceRow extends Omit<Fence, 'at'> {
@@ -92,6 +93,7 @@ export interface VmRow {
   readonly path: string;
   readonly resources: Resources;
   readonly image: string | null;
+  readonly users: readonly VmUser[];
   readonly constraints: Constraints;
   readonly requestHash: string;
   readonly desiredState: DesiredState;

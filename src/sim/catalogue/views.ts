@@ -44,6 +44,7 @@ export function vmOf(tables: Tables, row: VmRow): Vm {
     path: row.path,
     resources: row.resources,
     image: row.image,
+    users: row.users,
     constraints: row.constraints,
     desiredState: row.desiredState,
     state: row.state,

@@ -115,8 +115,9 @@ export const waitingOf = (tables: Tables): WaitingStore => ({
       return lineOf(tables)
         .filter(({ seq, waitUntil }) => seq > after && (waitUntil ?? 0) > now)
         .slice(0, limit)
-        .map(({ seq, strategy, id, name, path, resources, image, constraints, onHostLoss }) => {
-          const spec = { id, name, path, resources, image, constraints, onHostLoss };
+        .map(({ seq, strategy, id, name, path, resources, image, users, ...row }) => {
+          const { constraints, onHostLoss } = row;
+          const spec = { id, name, path, resources, image, users, constraints, onHostLoss };
           return { seq, strategy, spec };
         });
     }),

@@ -146,6 +146,7 @@ export const vmRecord = (id: string, image: string | null = 'polite'): VmRecord 
   name: 'x',
   resources: { cpu: 1, memory: 32, disk: 16 },
   image,
+  users: [],
   state: 'creating',
   reason: null,
   stateSince: 0,

@@ -10,6 +10,7 @@ async function stray(stage: Stage): Promise<void> {
     assignment: 1,
     resources: SMALL,
     image: null,
+    users: [],
     overrides: { overcommit: {}, reserve: {} },
   });
   await stage.until('the stray is seen', async () => {
