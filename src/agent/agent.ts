@@ -47,6 +47,8 @@ export interface AgentOptions {
   /** What a simulated host pretends to have; the machine is measured when absent. */
   readonly configuredTotals?: Resources | undefined;
   readonly version?: string | undefined;
+  /** What this host cannot hold its VMs to, each a sentence for people. */
+  readonly notEnforced?: readonly string[] | undefined;
   /** Joins again after this long without a poll. */
   readonly rejoinAfterMs?: number | undefined;
   readonly joinBackoff?: BackoffLimits | undefined;
@@ -177,6 +179,7 @@ async function startAgent(options: AgentOptions, name: string): Promise<Omit<Run
     return {
       ...statusOf(keeper, measured),
       ...identityOf(identity, version, bootId, driver),
+      notEnforced: [...(options.notEnforced ?? [])],
       report: nextReport(),
     };
   };

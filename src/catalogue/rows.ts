@@ -7,7 +7,7 @@ import type { Inventory } from '../model/inventory.js';
 import type { Resources } from '../model/resources.js';
 import type { StrategyName } from '../model/strategies.js';
 import type { Attempt, DesiredState, OnHostLoss, Reason, Vm, VmState } from '../model/vm.js';
-import { faultOfHost, faultOfVm, SET_ASIDE } from './sound.js';
+import { faultOfHost, faultOfVm, limitsNotEnforced, SET_ASIDE } from './sound.js';
 
 export interface HostRow {
   readonly id: string;
@@ -25,6 +25,7 @@ export interface HostRow {
   readonly fence_reason: string | null;
   readonly fenced_by: string | null;
   readonly overrides: HostOverrides;
+  readonly said: unknown;
   readonly used: Resources;
   readonly orphaned: Resources;
   readonly missed_polls: number;
@@ -83,6 +84,7 @@ const plainHost = (row: HostRow): Host => ({
   seq: row.seq,
   revision: row.revision,
   agent: { version: row.version, bootId: row.boot_id },
+  notEnforced: limitsNotEnforced(row.said),
   lastSeenAt: row.last_seen_at,
   createdAt: row.created_at,
 });

@@ -9,7 +9,7 @@ import {
   resourceClassSchema,
   resourcesSchema,
 } from './fields.js';
-import { agentVersionSchema, totalsSchema } from './hosts.js';
+import { agentVersionSchema, notEnforcedSchema, totalsSchema } from './hosts.js';
 
 /** Header of an order: the start of the machine that it is for. */
 export const BOOT_HEADER = 'berth-boot';
@@ -94,6 +94,8 @@ export const agentStatusSchema = z.object({
   used: resourcesSchema,
   allocated: resourcesSchema,
   driver: z.string().max(64),
+  /** What this host cannot hold its VMs to, each a sentence for people; older agents say nothing. */
+  notEnforced: notEnforcedSchema.optional(),
   vms: z
     .array(agentVmSchema)
     .max(10_000)
