@@ -30,12 +30,17 @@ const LIMITED: Readonly<Record<Controller, string>> = {
   pids: 'The number of processes of a VM is not limited',
 };
 
-/** A name that no VM's group has. */
-const TRIAL = 'trial';
 const TRIAL_LIMITS = { cpu: 1, memoryMib: 1024 };
 
-/** @param procSelf where the kernel shows this process */
-export async function findPlaces(files: GroupFiles, procSelf: string): Promise<Places> {
+/**
+ * @param procSelf where the kernel shows this process
+ * @param trial name for a group in which limits are tried; no VM's group and no other agent has it
+ */
+export async function findPlaces(
+  files: GroupFiles,
+  procSelf: string,
+  trial: string,
+): Promise<Places> {
   const mounts = mountsIn((await files.read(`${procSelf}/mountinfo`)) ?? '');
   const own = ownGroupIn((await files.read(`${procSelf}/cgroup`)) ?? '') ?? '/';
   const notEnforced: string[] = [];
@@ -43,6 +48,7 @@ export async function findPlaces(files: GroupFiles, procSelf: string): Promise<P
   for (const controller of CONTROLLERS) {
     try {
       const place = await placeFor(files, mounts, own, controller);
+      await tryOut(files, place, controller, `${place.path}/${trial}`);
       const before = byPath.get(place.path)?.controllers ?? [];
       byPath.set(place.path, { ...place, controllers: [...before, controller] });
     } catch (cause) {
@@ -54,7 +60,6 @@ export async function findPlaces(files: GroupFiles, procSelf: string): Promise<P
 
 const lineOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
 
-/** @throws Error when the controller cannot be used, as a trial shows */
 async function placeFor(
   files: GroupFiles,
   mounts: readonly Mount[],
@@ -68,7 +73,16 @@ async function placeFor(
     version === 1
       ? await placeOfVersion1(files, mount)
       : await placeOfVersion2(files, mount, own, controller);
-  const trial = `${path}/${TRIAL}`;
+  return { version, path };
+}
+
+/** Limits a group that is made for it. @throws Error when that cannot be done */
+async function tryOut(
+  files: GroupFiles,
+  { version }: Omit<Place, 'controllers'>,
+  controller: Controller,
+  trial: string,
+): Promise<void> {
   await files.make(trial);
   try {
     for (const { file, value } of settingsFor(version, controller, TRIAL_LIMITS)) {
@@ -77,7 +91,6 @@ async function placeFor(
   } finally {
     await files.remove(trial);
   }
-  return { version, path };
 }
 
 /** A controller belongs to one version at a time. */

@@ -27,7 +27,11 @@ const POLL_MS = 20;
 
 export async function openVmGroups(options: VmGroupsOptions): Promise<VmGroups> {
   const { files, tag, log } = options;
-  const { places, notEnforced } = await findPlaces(files, options.procSelf ?? '/proc/self');
+  const { places, notEnforced } = await findPlaces(
+    files,
+    options.procSelf ?? '/proc/self',
+    `trial-${tag}`,
+  );
   const prefix = `vm-${tag}-`;
   const groupsOf = (vmId: string) =>
     places.map((place) => ({ place, path: `${place.path}/${prefix}${vmId}` }));

@@ -44,15 +44,11 @@ export async function hasAddress(run: RunTool, name: string): Promise<boolean> {
   );
 }
 
-export interface Shaping {
-  /** Kinds of the queues at the interface itself: `tbf`, `htb`, `clsact`. */
-  readonly kinds: ReadonlySet<string>;
-}
-
-export async function shapingOf(run: RunTool, device: string): Promise<Shaping> {
+/** Kinds of the queues at an interface itself: `tbf`, `htb`, `clsact`. */
+export async function shapingOf(run: RunTool, device: string): Promise<ReadonlySet<string>> {
   const queues = objectsIn(await run('tc', ['-json', 'qdisc', 'show', 'dev', device]));
   const own = queues.filter(({ root, parent }) => root === true || parent === 'ffff:fff1');
-  return { kinds: new Set(own.flatMap(({ kind }) => (typeof kind === 'string' ? [kind] : []))) };
+  return new Set(own.flatMap(({ kind }) => (typeof kind === 'string' ? [kind] : [])));
 }
 
 export interface Uploads {

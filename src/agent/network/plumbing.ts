@@ -68,57 +68,64 @@ const tapLines = (name: string, vmId: string, tap: Link | null, bridge: Link): r
         `link set dev ${name} master ${bridge.name} up`,
       ];
 
-export const isolate = ({ run, tag }: Plumbing, { number }: VmPort): Promise<void> =>
-  runBatch(run, 'bridge', [`link set dev ${tapName(number, tag)} isolated on`]);
+/** What the bridge lets pass at a TAP, as lines for `bridge -batch`. */
+export const isolationLines = ({ tag }: Plumbing, { number }: VmPort): readonly string[] => [
+  `link set dev ${tapName(number, tag)} isolated on`,
+];
 
 /** The bridge knows the VM's address and learns no other at this port. */
-export const lock = ({ run, tag }: Plumbing, { vmId, number }: VmPort): Promise<void> =>
-  runBatch(run, 'bridge', [
-    `fdb replace ${macOf(vmId)} dev ${tapName(number, tag)} master static`,
-    `link set dev ${tapName(number, tag)} learning off locked on`,
-  ]);
+export const lockingLines = ({ tag }: Plumbing, { vmId, number }: VmPort): readonly string[] => [
+  `fdb replace ${macOf(vmId)} dev ${tapName(number, tag)} master static`,
+  `link set dev ${tapName(number, tag)} learning off locked on`,
+];
 
-/** The limit of what a VM is sent; null takes it away. */
-export async function limitDownload(
-  { run, tag }: Plumbing,
-  { number }: VmPort,
-  rate: Rate | null,
-): Promise<void> {
+/** Lines for tc, with the limits that a VM has; see `removeLimits` for those that it has no more. */
+export function limitLines(
+  { tag }: Plumbing,
+  { vmId, number }: VmPort,
+  { download, upload }: Limits,
+): readonly string[] {
   const tap = tapName(number, tag);
-  if (rate !== null) await runBatch(run, 'tc', downloadLines(tap, rate));
-  else if ((await shapingOf(run, tap)).kinds.has('tbf')) {
-    await runBatch(run, 'tc', noDownloadLines(tap));
-  }
+  const vm = { tap, number, mac: macOf(vmId) };
+  return [
+    ...(download === null ? [] : downloadLines(tap, download)),
+    ...(upload === null ? [] : uploadLines(uploadName(tag), vm, upload)),
+  ];
 }
 
-/** The limit of what a VM sends; null takes it away. */
-export async function limitUpload(
+/** Takes away the limits that a TAP still has and the VM has no more. */
+export async function removeLimits(
   plumbing: Plumbing,
-  { vmId, number }: VmPort,
-  rate: Rate | null,
+  { number }: VmPort,
+  { download, upload }: Limits,
 ): Promise<void> {
+  if (download !== null && upload !== null) return;
   const { run, tag } = plumbing;
   const tap = tapName(number, tag);
-  if (rate !== null) {
-    const vm = { tap, number, mac: macOf(vmId) };
-    return runBatch(run, 'tc', uploadLines(uploadName(tag), vm, rate));
-  }
-  if (!(await shapingOf(run, tap)).kinds.has('clsact')) return;
-  await runBatch(run, 'tc', noUploadLines(tap));
-  await removeClasses(plumbing, (one) => one === number);
+  const kinds = await shapingOf(run, tap);
+  await runBatch(run, 'tc', [
+    ...(download === null && kinds.has('tbf') ? noDownloadLines(tap) : []),
+    ...(upload === null && kinds.has('clsact') ? noUploadLines(tap) : []),
+  ]);
+  if (upload === null) await removeClasses(plumbing, (one) => one === number);
 }
 
 /** The device through which everything goes that VMs send, ready for their classes. */
 export async function ensureUploadDevice({ run, tag }: Plumbing): Promise<void> {
   const name = uploadName(tag);
   const link = await linkOf(run, name);
-  if (link === null) await runBatch(run, 'ip', [`link add name ${name} type ifb`]);
-  if (link?.isUp !== true) await runBatch(run, 'ip', [`link set dev ${name} up`]);
-  if (!(await shapingOf(run, name)).kinds.has('htb')) {
-    await runBatch(run, 'tc', uploadBaseLines(name));
-  }
-  const { hasTable, hasLink } = await uploadsOf(run, name);
-  await runBatch(run, 'tc', uploadTableLines(name, hasTable, hasLink));
+  await runBatch(run, 'ip', [
+    ...(link === null ? [`link add name ${name} type ifb`] : []),
+    ...(link?.isUp === true ? [] : [`link set dev ${name} up`]),
+  ]);
+  const hasRoot = link !== null && (await shapingOf(run, name)).has('htb');
+  const { hasTable, hasLink } = hasRoot
+    ? await uploadsOf(run, name)
+    : { hasTable: false, hasLink: false };
+  await runBatch(run, 'tc', [
+    ...(hasRoot ? [] : uploadBaseLines(name)),
+    ...uploadTableLines(name, hasTable, hasLink),
+  ]);
 }
 
 /** Takes away classes and filters of these numbers, where there are any. */
@@ -140,17 +147,26 @@ export async function removeClasses(
   ]);
 }
 
-/** Removes an interface with all that hangs on it, if it is there. */
-export async function removeLink(run: RunTool, name: string): Promise<void> {
-  if ((await linkOf(run, name)) !== null) await run('ip', ['link', 'delete', 'dev', name]);
+/** Removes interfaces, with all that hangs on them, where they are there. */
+export async function removeLinks(run: RunTool, isGone: (name: string) => boolean): Promise<void> {
+  const gone = (await linksOf(run)).filter(({ name }) => isGone(name));
+  await runBatch(
+    run,
+    'ip',
+    gone.map(({ name }) => `link delete dev ${name}`),
+  );
 }
 
-export const downloadRate = (rates: VmRates): Rate | null =>
-  rates.downloadBytesPerS === null
-    ? null
-    : { bytesPerS: rates.downloadBytesPerS, burst: rates.downloadBurst };
+/** What a VM is held to; null where there is nothing, or where the host cannot. */
+export interface Limits {
+  readonly download: Rate | null;
+  readonly upload: Rate | null;
+}
 
-export const uploadRate = (rates: VmRates): Rate | null =>
-  rates.uploadBytesPerS === null
-    ? null
-    : { bytesPerS: rates.uploadBytesPerS, burst: rates.uploadBurst };
+const rateOf = (bytesPerS: number | null, burst: number): Rate | null =>
+  bytesPerS === null ? null : { bytesPerS, burst };
+
+export const limitsOf = (rates: VmRates): Limits => ({
+  download: rateOf(rates.downloadBytesPerS, rates.downloadBurst),
+  upload: rateOf(rates.uploadBytesPerS, rates.uploadBurst),
+});

@@ -3,16 +3,15 @@
  * for uploads are made, limited, and taken away. That a module is there says nothing: whether this
  * process may use it does.
  */
-import type { RunTool } from './commands.js';
+import { runBatch, type RunTool } from './commands.js';
 import { tapName, uploadName } from './names.js';
 import {
   ensureTap,
   ensureUploadDevice,
-  isolate,
-  limitDownload,
-  limitUpload,
-  lock,
-  removeLink,
+  isolationLines,
+  limitLines,
+  lockingLines,
+  removeLinks,
   type Abilities,
   type Plumbing,
   type VmPort,
@@ -36,11 +35,8 @@ export async function probe(run: RunTool, tag: string, owner?: string): Promise<
   const probeTag = probeTagOf(tag);
   const bridge = `vmbr-${probeTag}`;
   const plumbing: Plumbing = { run, tag: probeTag, bridge, owner };
-  const clear = async (): Promise<void> => {
-    for (const name of [tapName(PORT.number, probeTag), uploadName(probeTag), bridge]) {
-      await removeLink(run, name);
-    }
-  };
+  const own = [tapName(PORT.number, probeTag), uploadName(probeTag), bridge];
+  const clear = (): Promise<void> => removeLinks(run, (name) => own.includes(name));
   try {
     await clear();
     await run('ip', ['link', 'add', 'name', bridge, 'type', 'bridge']);
@@ -60,6 +56,7 @@ export async function probe(run: RunTool, tag: string, owner?: string): Promise<
 const probeTagOf = (tag: string): string => `${tag.slice(0, -1)}p`;
 
 async function tried(plumbing: Plumbing): Promise<Probed> {
+  const { run } = plumbing;
   const notEnforced: string[] = [];
   const attempt = async (sentence: string, work: () => Promise<void>): Promise<boolean> => {
     try {
@@ -72,17 +69,17 @@ async function tried(plumbing: Plumbing): Promise<Probed> {
   };
   const abilities: Abilities = {
     isolation: await attempt('VMs of this host can reach each other over the bridge', () =>
-      isolate(plumbing, PORT),
+      runBatch(run, 'bridge', isolationLines(plumbing, PORT)),
     ),
     locking: await attempt("A VM can send under another's hardware address", () =>
-      lock(plumbing, PORT),
+      runBatch(run, 'bridge', lockingLines(plumbing, PORT)),
     ),
     download: await attempt('Download limits of VMs are not enforced', () =>
-      limitDownload(plumbing, PORT, RATE),
+      runBatch(run, 'tc', limitLines(plumbing, PORT, { download: RATE, upload: null })),
     ),
     upload: await attempt('Upload limits of VMs are not enforced', async () => {
       await ensureUploadDevice(plumbing);
-      await limitUpload(plumbing, PORT, RATE);
+      await runBatch(run, 'tc', limitLines(plumbing, PORT, { download: null, upload: RATE }));
     }),
   };
   return { mode: 'tap', abilities, notEnforced };

@@ -16,13 +16,13 @@ export interface Rate {
 }
 
 /** A bucket must refill before the kernel looks again; its timers are late by some milliseconds. */
-const REFILL_S = 0.01;
+const REFILL_MS = 10;
 /** For so long a VM that was quiet may send `burst` times its rate. */
-const BURST_S = 0.1;
+const BURST_MS = 100;
 /** Ten full frames. */
 const BUCKET_MIN_BYTES = 16_384;
 /** What waits longer than this is dropped: the sender should slow down rather than queue. */
-const QUEUE_S = 0.05;
+const QUEUE_MS = 50;
 /** Guests hand over segments of 64 KiB whole, headers included; a shorter queue would take none. */
 const LARGEST_PACKET_BYTES = 66_000;
 /** Only matters where classes borrow from each other, which these do not; without it tc warns. */
@@ -47,14 +47,15 @@ export const bucketBytes = ({ bytesPerS, burst }: Rate): number =>
     BYTES_MAX,
     Math.max(
       BUCKET_MIN_BYTES,
-      Math.ceil(bytesPerS * (REFILL_S + (Math.max(1, burst) - 1) * BURST_S)),
+      Math.ceil((bytesPerS * (REFILL_MS + (Math.max(1, burst) - 1) * BURST_MS)) / 1000),
     ),
   );
 
 const queueBytes = (rate: Rate): number =>
   Math.min(
     BYTES_MAX,
-    Math.ceil(rate.bytesPerS * QUEUE_S) + Math.max(bucketBytes(rate), LARGEST_PACKET_BYTES),
+    Math.ceil((rate.bytesPerS * QUEUE_MS) / 1000) +
+      Math.max(bucketBytes(rate), LARGEST_PACKET_BYTES),
   );
 
 /** tc calls bytes per second `bps`. */

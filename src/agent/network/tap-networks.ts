@@ -4,20 +4,19 @@
  * saying the same again. One thing is done at a time.
  */
 import type { NetworkAttachment, VmNetworks, VmRates } from '../vm-parts.js';
-import { linksOf } from './links.js';
+import { runBatch } from './commands.js';
 import { macOf, numberOfTap, tapName } from './names.js';
 import type { VmNumbers } from './numbers.js';
 import {
-  downloadRate,
   ensureTap,
   ensureUploadDevice,
-  isolate,
-  limitDownload,
-  limitUpload,
-  lock,
+  isolationLines,
+  limitLines,
+  limitsOf,
+  lockingLines,
   removeClasses,
-  removeLink,
-  uploadRate,
+  removeLimits,
+  removeLinks,
   type Abilities,
   type Plumbing,
   type VmPort,
@@ -78,11 +77,19 @@ async function connect(
   port: VmPort,
   rates: VmRates,
 ): Promise<NetworkAttachment> {
+  const { run } = plumbing;
+  const { download, upload } = limitsOf(rates);
+  const held = {
+    download: abilities.download ? download : null,
+    upload: abilities.upload ? upload : null,
+  };
   await ensureTap(plumbing, port);
-  if (abilities.isolation) await isolate(plumbing, port);
-  if (abilities.locking) await lock(plumbing, port);
-  if (abilities.download) await limitDownload(plumbing, port, downloadRate(rates));
-  if (abilities.upload) await limitUpload(plumbing, port, uploadRate(rates));
+  await runBatch(run, 'bridge', [
+    ...(abilities.isolation ? isolationLines(plumbing, port) : []),
+    ...(abilities.locking ? lockingLines(plumbing, port) : []),
+  ]);
+  await runBatch(run, 'tc', limitLines(plumbing, port, held));
+  await removeLimits(plumbing, port, held);
   const interfaceName = tapName(port.number, plumbing.tag);
   return { kind: 'tap', interfaceName, mac: macOf(port.vmId) };
 }
@@ -93,7 +100,8 @@ async function disconnect(
   vmId: string,
   number: number,
 ): Promise<void> {
-  await removeLink(plumbing.run, tapName(number, plumbing.tag));
+  const tap = tapName(number, plumbing.tag);
+  await removeLinks(plumbing.run, (name) => name === tap);
   await removeClasses(plumbing, (one) => one === number);
   await numbers.takeBack(vmId);
 }
@@ -104,10 +112,10 @@ async function sweep(
 ): Promise<void> {
   const { run, tag } = plumbing;
   const kept = new Set([...vmIds].map((vmId) => numbers.of(vmId)));
-  for (const { name } of await linksOf(run)) {
+  await removeLinks(run, (name) => {
     const number = numberOfTap(name, tag);
-    if (number !== null && !kept.has(number)) await removeLink(run, name);
-  }
+    return number !== null && !kept.has(number);
+  });
   await removeClasses(plumbing, (number) => !kept.has(number));
   for (const vmId of numbers.vmIds()) if (!vmIds.has(vmId)) await numbers.takeBack(vmId);
 }
