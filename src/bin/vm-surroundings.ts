@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { kernelGroupFiles } from '../agent/cgroups/group-files.js';
 import { openVmGroups } from '../agent/cgroups/vm-groups.js';
-import { toolRunner } from '../agent/network/commands.js';
+import { toolRunner, type RunTool } from '../agent/network/commands.js';
 import { openHostNetworks, userNetworks } from '../agent/network/host-networks.js';
 import { tagOf } from '../agent/network/names.js';
 import { probe } from '../agent/network/probe.js';
@@ -30,6 +30,7 @@ export async function openVmSurroundings(
   config: Config,
   log: Log,
   vmUser?: string,
+  run: RunTool = toolRunner(),
 ): Promise<VmSurroundings> {
   const directory = networkDir(config);
   const { mode, bridge, uplink, subnetCidr } = config.agent.network;
@@ -40,7 +41,7 @@ export async function openVmSurroundings(
     uplink,
     subnet: subnetCidr === undefined ? undefined : (subnetOf(subnetCidr) ?? undefined),
     owner: vmUser,
-    run: toolRunner(),
+    run,
     log,
   });
   const groups = await openVmGroups({ tag: tagOf(directory), files: kernelGroupFiles, log });
@@ -51,13 +52,17 @@ export async function openVmSurroundings(
 const networkDir = (config: Config): string => join(resolve(agentDir(config.dataDir)), 'network');
 
 /** What `berth agent --check` prints. It tries everything, and leaves no more than empty control groups. */
-export async function checkHost(config: Config, log: Log): Promise<string> {
+export async function checkHost(
+  config: Config,
+  log: Log,
+  run: RunTool = toolRunner(),
+): Promise<string> {
   const { mode, bridge } = config.agent.network;
   const tag = tagOf(join(tmpdir(), process.pid.toString()));
   const probed =
     mode === 'user'
       ? { mode, notEnforced: userNetworks('it is configured so').notEnforced }
-      : await probe(toolRunner(), tag);
+      : await probe(run, tag);
   const groups = await openVmGroups({ tag, files: kernelGroupFiles, log });
   const network =
     probed.mode === 'tap' ? `a TAP for each VM on the bridge ${bridge}` : 'user-mode networking';
