@@ -6,7 +6,7 @@ import { execFile } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { toolRunner, type RunTool } from '../../../src/agent/network/commands.js';
+import type { RunTool } from '../../../src/agent/network/commands.js';
 import {
   openHostNetworks,
   type HostNetworksOptions,
@@ -16,7 +16,7 @@ import { subnetOf } from '../../../src/agent/network/subnet.js';
 import { silentLog } from '../../support/log.js';
 import { temporaryDir } from '../agent-fixture.js';
 import { BRIDGE, linesIn, rates, remainsOf, TRAFFIC } from './network-fixture.js';
-import { openPrivateNetwork, WITHOUT_RIGHTS, type PrivateNetwork } from './private-network.js';
+import { helpless, openPrivateNetwork, type PrivateNetwork } from './private-network.js';
 
 const exec = promisify(execFile);
 
@@ -34,17 +34,11 @@ afterAll(async () => {
 const open = (run: RunTool, changes: Partial<HostNetworksOptions> = {}) =>
   openHostNetworks({ directory, mode: 'auto', bridge: BRIDGE, run, log: silentLog, ...changes });
 
-/** Commands of a host that allows nothing. */
-const helpless = (): RunTool =>
-  network === null
-    ? toolRunner(['unshare', '-n'])
-    : toolRunner([...network.inside, ...WITHOUT_RIGHTS]);
-
 const USER_MODE = /^VMs have user-mode networking, in which nobody can reach them \(.+\)\.$/;
 
 describe('a host that may not make TAPs', () => {
   it('has user-mode networking, and says that nothing is limited', async () => {
-    const networks = await open(helpless());
+    const networks = await open(helpless(network));
     expect(networks.mode).toBe('user');
     expect(networks.notEnforced).toEqual([
       expect.stringMatching(USER_MODE),
@@ -57,7 +51,7 @@ describe('a host that may not make TAPs', () => {
   });
 
   it('does not start where TAPs are asked for', async () => {
-    await expect(open(helpless(), { mode: 'tap' })).rejects.toThrow(
+    await expect(open(helpless(network), { mode: 'tap' })).rejects.toThrow(
       /^VMs cannot have TAPs on this host: /,
     );
   });
@@ -73,7 +67,7 @@ describe('a host that may not make TAPs', () => {
 const inNamespace = (title: string, test: (run: RunTool) => Promise<void>): void => {
   it(title, async () => {
     if (network === null) {
-      expect((await open(helpless())).notEnforced).toHaveLength(2);
+      expect((await open(helpless(network))).notEnforced).toHaveLength(2);
       return;
     }
     await test(network.run);

@@ -54,5 +54,12 @@ async function whenApart({ pid = 0 }: ChildProcess): Promise<void> {
   }
 }
 
-/** A process without any right, not even root's. */
-export const WITHOUT_RIGHTS = ['setpriv', '--bounding-set=-all', '--inh-caps=-all', '--'] as const;
+/** Commands of a host that allows nothing: of this machine, but without any right, not even root's. */
+export const helpless = (network: PrivateNetwork | null): RunTool =>
+  toolRunner([
+    ...(network?.inside ?? []),
+    'setpriv',
+    '--bounding-set=-all',
+    '--inh-caps=-all',
+    '--',
+  ]);

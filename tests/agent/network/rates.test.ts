@@ -7,13 +7,13 @@ import { rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { toolRunner, type RunTool } from '../../../src/agent/network/commands.js';
+import type { RunTool } from '../../../src/agent/network/commands.js';
 import { openHostNetworks } from '../../../src/agent/network/host-networks.js';
 import { subnetOf } from '../../../src/agent/network/subnet.js';
 import { silentLog } from '../../support/log.js';
 import { temporaryDir } from '../agent-fixture.js';
 import { BRIDGE, rates, TRAFFIC } from './network-fixture.js';
-import { openPrivateNetwork, type PrivateNetwork } from './private-network.js';
+import { helpless, openPrivateNetwork, type PrivateNetwork } from './private-network.js';
 
 const exec = promisify(execFile);
 
@@ -47,7 +47,7 @@ interface Vm {
 }
 
 it('measured rates are within 15 % of the limits, both ways, or the host says that they are not', async () => {
-  const run = network?.run ?? toolRunner(['unshare', '-n']);
+  const run = network?.run ?? helpless(network);
   const subnet = subnetOf('10.79.0.0/24') ?? undefined;
   const networks = await openHostNetworks({
     ...{ directory, mode: 'auto', bridge: BRIDGE, subnet, run, log: silentLog },
