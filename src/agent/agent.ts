@@ -61,6 +61,8 @@ export interface AgentOptions {
   /** Where /proc and /sys are found; that of this machine when absent. */
   readonly root?: string | undefined;
   readonly version?: string | undefined;
+  /** What this host cannot hold its VMs to, each a sentence for people. */
+  readonly notEnforced?: readonly string[] | undefined;
   /** Joins again after this long without a poll. */
   readonly rejoinAfterMs?: number | undefined;
   readonly joinBackoff?: BackoffLimits | undefined;
@@ -204,6 +206,7 @@ async function startAgent(options: AgentOptions, name: string): Promise<Omit<Run
     return {
       ...statusOf(keeper, measured),
       ...identityOf(identity, version, bootId, driver),
+      notEnforced: [...(options.notEnforced ?? [])],
       report: nextReport(),
     };
   };

@@ -119,6 +119,7 @@ export const EXAMPLE_HOST: HostBody = {
   vms: 1,
   lastSeenAt: '2026-11-21T10:00:00.000Z',
   agent: { version: '0.1.0', bootId: '7f9d1f0c-8f0e-4f3e-9a68-0d2a3f9e6b55' },
+  notEnforced: [],
   createdAt: '2026-11-21T09:00:00.000Z',
 };
 

@@ -144,6 +144,7 @@ export function hostBody(host: Host): HostBody {
     vms: host.vms,
     lastSeenAt: host.lastSeenAt === null ? null : host.lastSeenAt.toISOString(),
     agent: { version: host.agent.version, bootId: host.agent.bootId },
+    notEnforced: [...host.notEnforced],
     createdAt: host.createdAt.toISOString(),
   };
 }

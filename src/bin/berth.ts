@@ -14,6 +14,7 @@ import { redisTargetOf } from './redis-target.js';
 import { ShutDown, stopRequest, withLimit } from './shut-down.js';
 import { startUp } from './up.js';
 import { VERSION } from './version.js';
+import { checkHost } from './vm-surroundings.js';
 
 const { env, stdout, stderr } = process;
 
@@ -133,14 +134,19 @@ program
     `run this many simulated hosts instead, 0 to ${SIMULATED_HOSTS_MAX.toString()}`,
     wholeNumber,
   )
+  .option('--check', 'only say what this machine can hold VMs to, and what it cannot')
   .addHelpText(
     'after',
     '\nBeside `berth up` on the same machine, with the same BERTH_DATA_DIR, it gets itself the token to join with.\n' +
       'Each simulated host joins with a token of its own: give BERTH_ADMIN_TOKEN instead, and they are made.\n' +
       '\nExample:\n  $ BERTH_URL=http://10.0.0.5:8080 BERTH_JOIN_TOKEN=… AGENT_ADDRESS=http://10.0.0.9:8081 berth agent',
   )
-  .action(async ({ simulated }: { readonly simulated?: number }) => {
+  .action(async ({ simulated, check }: { readonly simulated?: number; readonly check?: true }) => {
     const config = loadConfig({ env });
+    if (check === true) {
+      stdout.write(await checkHost(config, logOf(config)));
+      return;
+    }
     const joinToken = await joinTokens(config, simulated === undefined);
     await prepareDataDir(config.dataDir);
     const log = logOf(config);

@@ -4,6 +4,7 @@
  * config-variables.ts.
  */
 import { z } from 'zod';
+import { subnetOf } from '../agent/network/subnet.js';
 import { isNetwork, PRIVATE_NETWORKS } from '../fleet/addresses.js';
 import { NAME_PATTERN } from '../model/ids.js';
 import type { CapacityPolicy } from '../model/inventory.js';
@@ -102,6 +103,24 @@ const flag = z.preprocess(
 const databaseUrl = z
   .string()
   .regex(/^postgres(ql)?:\/\/\S+$/, 'must be a postgres:// or postgresql:// URL');
+
+const interfaceName = z
+  .string()
+  .regex(/^[A-Za-z][A-Za-z0-9._-]{0,14}$/, 'must be the name of an interface, such as br0');
+
+const SUBNET_RULE =
+  'must be an IPv4 network in CIDR notation, /8 to /30, such as 10.20.0.0/24 (its first address)';
+
+/** How VMs of a host reach the world. */
+const agentNetwork = z.strictObject({
+  mode: z.enum(['auto', 'tap', 'user']).default('auto'),
+  bridge: interfaceName.default('berth0'),
+  uplink: interfaceName.optional(),
+  subnetCidr: z
+    .string()
+    .refine((cidr) => subnetOf(cidr) !== null, SUBNET_RULE)
+    .optional(),
+});
 
 const PERIOD_RULE =
   'must be seconds that divide 60 (such as 5, 10, 15, 30), or whole minutes that divide an hour (60 to 3600 seconds)';
@@ -230,6 +249,7 @@ const fields = z.strictObject({
       vmUser: name.default('nobody'),
       powerOffLimitS: whole(1, 3600).default(30),
       controlPlaneUrl: httpUrl.default('http://127.0.0.1:8080'),
+      network: agentNetwork.prefault({}),
     })
     .prefault({}),
   host: hostFields.prefault({}),

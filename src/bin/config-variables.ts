@@ -349,6 +349,26 @@ export const VARIABLES: readonly Variable[] = [
   },
   ...HOST_VARIABLES,
   {
+    name: 'AGENT_NETWORK_MODE',
+    key: 'agent.network.mode',
+    help: 'How VMs are connected: tap (a bridge), user (QEMU itself), or auto: tap where the agent may. See docs/agent.md.',
+  },
+  {
+    name: 'AGENT_NETWORK_BRIDGE',
+    key: 'agent.network.bridge',
+    help: 'Bridge that VMs hang on; one that is missing is made.',
+  },
+  {
+    name: 'AGENT_NETWORK_UPLINK',
+    key: 'agent.network.uplink',
+    help: 'Interface without addresses that becomes a port of the bridge. Unset = the bridge is left as it is.',
+  },
+  {
+    name: 'AGENT_NETWORK_SUBNET',
+    key: 'agent.network.subnetCidr',
+    help: 'IPv4 network from which the VMs of this host get addresses, its own for each host. Unset = none are given.',
+  },
+  {
     name: 'EVENTS_HEARTBEAT_S',
     key: 'events.heartbeatS',
     help: 'Seconds after which a follower of events who was sent nothing is sent a sign of life.',

@@ -1,6 +1,6 @@
 /** What hosts report of themselves, when they are asked and by themselves, and whether they answer. */
 import { sql } from 'kysely';
-import type { Host } from '../model/host.js';
+import { withNotEnforced, type Host } from '../model/host.js';
 import { afterPoll, type Liveness } from '../model/host-liveness.js';
 import type { CapacityPolicy } from '../model/inventory.js';
 import type { Catalogue, HostPoll, HostReport } from '../model/ports.js';
@@ -145,9 +145,11 @@ function newsOf(
     counts: !held,
   };
   if (report === null || !isNews(row, report)) return news;
+  const heard = withReport(row, report.totals);
+  const said = withNotEnforced(heard.said, report.notEnforced);
   return {
     ...news,
-    ...roomOf(withReport(row, report.totals), policy),
+    ...roomOf({ ...heard, said }, policy),
     used: report.used,
     version: report.version,
     boot_id: report.bootId,

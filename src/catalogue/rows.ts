@@ -15,7 +15,7 @@ import type {
   VmState,
   VmUser,
 } from '../model/vm.js';
-import { faultOfHost, faultOfVm, SET_ASIDE } from './sound.js';
+import { faultOfHost, faultOfVm, limitsNotEnforced, SET_ASIDE } from './sound.js';
 
 export interface HostRow {
   readonly id: string;
@@ -33,6 +33,7 @@ export interface HostRow {
   readonly fence_reason: string | null;
   readonly fenced_by: string | null;
   readonly overrides: HostOverrides;
+  readonly said: unknown;
   readonly used: Resources;
   readonly orphaned: Resources;
   readonly missed_polls: number;
@@ -91,6 +92,7 @@ const plainHost = (row: HostRow): Host => ({
   seq: row.seq,
   revision: row.revision,
   agent: { version: row.version, bootId: row.boot_id },
+  notEnforced: limitsNotEnforced(row.said),
   lastSeenAt: row.last_seen_at,
   createdAt: row.created_at,
 });

@@ -36,7 +36,7 @@ type Columns<Name extends string> = Readonly<Record<Name, unknown>>;
 const isFields = (value: unknown): value is Fields =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-const isText = (value: unknown): boolean => typeof value === 'string';
+const isText = (value: unknown): value is string => typeof value === 'string';
 
 const areTexts = (value: unknown): boolean => Array.isArray(value) && value.every(isText);
 
@@ -74,6 +74,10 @@ export function faultOfHost(
     ? null
     : 'inventory must have amounts by class';
 }
+
+/** What a host said that it cannot hold its VMs to; nothing where that cannot be read. */
+export const limitsNotEnforced = (said: unknown): readonly string[] =>
+  isFields(said) && Array.isArray(said.notEnforced) ? said.notEnforced.filter(isText) : [];
 
 /** @returns what is wrong with it; null when nothing is */
 export function faultOfVm(

@@ -114,6 +114,11 @@ export function printHost(context: CliContext, host: HostBody): void {
       'Over-full: more is booked than may be. It takes nothing new until it is not.',
     );
   }
+  if (host.notEnforced.length > 0) {
+    printLine(context, 'Not enforced on this host:');
+    for (const sentence of host.notEnforced) printLine(context, `  ${sentence}`);
+    printLine(context);
+  }
   const orphaned = orphanedOf(host);
   if (orphaned !== '') {
     printLine(context, `VMs without a record take ${orphaned}, off the limit: berth orphan list`);

@@ -103,13 +103,13 @@ export function createAgents(options: NativeClientOptions): NativeClient {
   return {
     resolve: (address) => networks.resolve(address),
     async status(contact): Promise<AgentStatus> {
-      const { hostId, version, bootId, report, totals, used, vms } = await ask(
+      const { hostId, version, bootId, report, totals, used, notEnforced, vms } = await ask(
         contact,
         { method: 'GET', path: '/v1/status' },
         agentStatusSchema,
         (answer) => answer.hostId === contact.hostId,
       );
-      return { hostId, version, bootId, report, totals, used, vms };
+      return { hostId, version, bootId, report, totals, used, notEnforced, vms };
     },
     ensureVm(contact, { vmId, overrides, users, ...order }): Promise<AgentVm> {
       const { overcommit, reserve, totals } = overrides;

@@ -33,5 +33,7 @@ export interface AgentStatus {
   readonly totals: MeasuredTotals;
   /** What the machine really uses per class, where it is known. */
   readonly used: Resources;
+  /** What the host cannot hold its VMs to, each a sentence for people; absent: it does not say. */
+  readonly notEnforced?: readonly string[] | undefined;
   readonly vms: readonly AgentVm[];
 }

@@ -42,6 +42,16 @@ export interface HostSays {
   readonly zone: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly totals: MeasuredTotals;
+  /** What it cannot hold its VMs to, each a sentence for people; absent: it has not said. */
+  readonly notEnforced?: readonly string[] | undefined;
+}
+
+/** What an agent has said, with what its newest report cannot hold its VMs to. */
+export function withNotEnforced(
+  { notEnforced: _before, ...said }: HostSays,
+  notEnforced: HostSays['notEnforced'],
+): HostSays {
+  return notEnforced === undefined ? said : { ...said, notEnforced };
 }
 
 /** An operator's word that a host is off; holds until it has come back and was told what it lost. */
@@ -87,6 +97,8 @@ export interface Host {
   /** Grows with every change of what placement looks at, so that an old view never replaces a newer. */
   readonly revision: number;
   readonly agent: { readonly version: string; readonly bootId: string };
+  /** Limits to which it cannot hold its VMs, each a sentence for people. */
+  readonly notEnforced: readonly string[];
   readonly lastSeenAt: Date | null;
   readonly createdAt: Date;
 }

@@ -11,7 +11,7 @@ import {
   resourcesSchema,
   usersSchema,
 } from './fields.js';
-import { agentVersionSchema, totalsSchema } from './hosts.js';
+import { agentVersionSchema, notEnforcedSchema, totalsSchema } from './hosts.js';
 
 /** Header of an order: the start of the machine that it is for. */
 export const BOOT_HEADER = 'berth-boot';
@@ -121,6 +121,8 @@ export const agentStatusSchema = z.object({
   driver: z.string().max(64),
   /** With what guests are run, where that makes a difference; null when nothing runs them. */
   accelerator: z.enum(['kvm', 'tcg']).nullable().optional(),
+  /** What this host cannot hold its VMs to, each a sentence for people; older agents say nothing. */
+  notEnforced: notEnforcedSchema.optional(),
   vms: z
     .array(agentVmSchema)
     .max(10_000)

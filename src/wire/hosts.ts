@@ -58,6 +58,16 @@ export const agentVersionSchema = z
   .max(64)
   .regex(/^[^\p{C}]*$/u, 'must hold no control characters');
 
+/** Limits that a host cannot hold its VMs to, each a sentence for people. */
+export const notEnforcedSchema = z
+  .array(
+    z
+      .string()
+      .max(500)
+      .regex(/^[^\p{C}]*$/u, 'must hold no control characters'),
+  )
+  .max(32);
+
 export const joinHostSchema = z
   .strictObject({
     id: idSchema,
@@ -214,6 +224,9 @@ export const hostSchema = z
     vms: z.int(),
     lastSeenAt: timestampSchema.nullable(),
     agent: z.strictObject({ version: z.string(), bootId: z.string() }),
+    notEnforced: notEnforcedSchema.meta({
+      description: 'Limits to which this host cannot hold its VMs, as its agent found out',
+    }),
     createdAt: timestampSchema,
   })
   .meta({ id: 'Host' });

@@ -14,6 +14,7 @@ import {
   LARGE,
   missedPoll,
   placedVm,
+  reportOf,
   totalsWith,
   upHost,
 } from './builders.js';
@@ -193,6 +194,28 @@ export function describeHosts(subject: Subject): void {
         seen.push(`${host.state} ${host.missedPolls}`);
       }
       expect(seen).toEqual(['up 0', 'suspect 1', 'suspect 2', 'down 3', 'down 4', 'up 0']);
+    });
+
+    it('bring what a host cannot enforce, which placement need not know', async () => {
+      const host = await upHost(subject());
+      expect(host.notEnforced).toEqual([]);
+      const said = async (notEnforced?: readonly string[]) => {
+        const status = reportOf(host, { notEnforced });
+        const changed = await subject().saveHostPolls([{ ...answeredPoll(host), status }]);
+        expect(changed).toEqual([]);
+        return (await hostNow(subject(), host.id)).notEnforced;
+      };
+      const limits = ['Upload limits of VMs are not enforced (no ifb).', 'Nor are others.'];
+      expect(await said(limits)).toEqual(limits);
+      expect(await said(limits.slice(1))).toEqual(limits.slice(1));
+      const { id, name, address, inventory } = host;
+      await subject().joinHost(joinRequest({ id, name, address }), TESTER);
+      expect(await hostNow(subject(), host.id)).toMatchObject({
+        notEnforced: limits.slice(1),
+        inventory,
+      });
+      // An agent of before says nothing of it.
+      expect(await said()).toEqual([]);
     });
 
     it('are told to placement only when it must know', async () => {

@@ -73,6 +73,7 @@ export const hostDocument = (changes: Partial<HostBody> = {}): HostBody =>
     vms: 1,
     lastSeenAt: AT,
     agent: { version: '0.1.0', bootId: 'boot-1' },
+    notEnforced: [],
     createdAt: AT,
     ...changes,
   });

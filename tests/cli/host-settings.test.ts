@@ -68,6 +68,7 @@ describe('berth host set', () => {
       always({
         ...before,
         overFull: true,
+        notEnforced: ['Upload limits of VMs are not enforced (no ifb).'],
         mode: 'cordoned',
         modeReason: 'repair',
         modeOwner: 'jo',
@@ -80,6 +81,7 @@ describe('berth host set', () => {
       /^set by hand +zone=z, labels.rack=r1, labels.row=2, overcommit.cpu=2, overcommit.memory=1.5$/m,
     );
     expect(stdout).toMatch(/^Over-full: /m);
+    expect(stdout).toMatch(/^Not enforced on this host:\n {2}Upload limits .* \(no ifb\)\.$/m);
     expect(stdout).toMatch(/^VMs without a record take cpu 2,/m);
     expect(stdout).toMatch(/^cpu +8 .* 3 +vCPU/m);
   });

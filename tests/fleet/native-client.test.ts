@@ -68,6 +68,15 @@ describe('claims and deadlines over loopback', () => {
     expect((await agents.status(fixture.contact())).vms).toHaveLength(7);
   });
 
+  it('is told to what a host cannot hold its VMs', async () => {
+    fixture = await startFixture();
+    expect((await agents.status(fixture.contact())).notEnforced).toEqual([]);
+    await fixture.close();
+    const notEnforced = ['Upload limits of VMs are not enforced (no ifb).'];
+    fixture = await startFixture({}, { notEnforced });
+    expect((await agents.status(fixture.contact())).notEnforced).toEqual(notEnforced);
+  });
+
   it('I11: an agent that hangs is unreachable after the deadline, and well again later', async () => {
     fixture = await startFixture();
     await fixture.setDriver({ hang: true });

@@ -48,6 +48,7 @@ export function hostWith(id: string, limits: Resources, changes: Partial<Host> =
     seq: 1,
     revision: 1,
     agent: { version: '0', bootId: 'boot' },
+    notEnforced: [],
     lastSeenAt: null,
     createdAt: new Date(0),
     ...changes,

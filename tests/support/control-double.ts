@@ -84,6 +84,7 @@ export function modelHost(changes: Partial<Host> = {}): Host {
     seq: 1,
     revision: 1,
     agent: { version: '0.1.0', bootId: 'boot-1' },
+    notEnforced: [],
     lastSeenAt: now,
     createdAt: now,
     ...changes,

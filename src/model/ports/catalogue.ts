@@ -186,7 +186,10 @@ export interface HostPoll {
 }
 
 /** What an agent says of its machine; its VMs are taken over by `reportVms`. */
-export type HostReport = Pick<AgentStatus, 'totals' | 'used' | 'version' | 'bootId' | 'report'>;
+export type HostReport = Pick<
+  AgentStatus,
+  'totals' | 'used' | 'version' | 'bootId' | 'report' | 'notEnforced'
+>;
 
 export interface VmQuery {
   readonly limit: number;

@@ -1,5 +1,5 @@
 /** What hosts report of themselves to the catalogue's double, and whether they answer. */
-import type { Host } from '../../model/host.js';
+import { withNotEnforced, type Host } from '../../model/host.js';
 import type { Catalogue, HostPoll, HostReport } from '../../model/ports.js';
 import { afterPoll } from '../../model/host-liveness.js';
 import { CHANGES_KEPT } from '../../model/stores/fleet-watch.js';
@@ -85,11 +85,14 @@ const isOther = (row: HostRow, { zone, labels, inventory, limits }: Partial<Host
   !isSame([row.zone, row.labels, row.inventory, row.limits], [zone, labels, inventory, limits]);
 
 function columnsOf(tables: Tables, row: HostRow, heard: HostReport): Partial<HostRow> {
-  const { totals, used, version, bootId, report } = heard;
+  const { totals, used, version, bootId, report, notEnforced } = heard;
   const columns = { used: kept(used), version, bootId, report: wholeNumber(report) };
   // What is said again changes nothing, and most reports say nothing else.
-  const isKnown = Object.keys(row.suspected).length === 0 && isSame(totals, row.said.totals);
-  return isKnown
-    ? columns
-    : { ...columns, ...roomOf(withReport(row, kept(totals)), tables.capacity) };
+  const isKnown =
+    Object.keys(row.suspected).length === 0 &&
+    isSame([totals, notEnforced ?? null], [row.said.totals, row.said.notEnforced ?? null]);
+  if (isKnown) return columns;
+  const after = withReport(row, kept(totals));
+  const said = withNotEnforced(after.said, notEnforced && kept(notEnforced));
+  return { ...columns, ...roomOf({ ...after, said }, tables.capacity) };
 }

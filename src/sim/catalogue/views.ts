@@ -98,6 +98,7 @@ export const hostOf = (tables: Tables, row: HostRow): Host => ({
   seq: row.seq,
   revision: row.revision,
   agent: { version: row.version, bootId: row.bootId },
+  notEnforced: row.said.notEnforced ?? [],
   lastSeenAt: dateOrNull(row.lastSeenAt),
   createdAt: dateOf(row.createdAt),
 });
