@@ -17,7 +17,7 @@ import { configuredMachine, realMachine, type Measure, type Measurement } from '
 import { readVmUse } from './discovery/vm-use.js';
 import type { Driver } from './drivers/driver.js';
 import { DEFAULT_HOST_SETTINGS, type HostSettings } from './host-settings.js';
-import { imageBytesMax } from './image-guard.js';
+import { imageBytesMax, type ImageRoom } from './image-guard.js';
 import type { ImageStore } from './images/image-store.js';
 import { isNewBoot, noteBoot } from './last-boot.js';
 import { loadIdentity, readBootId, type Identity, type LoadedIdentity } from './identity.js';
@@ -52,7 +52,7 @@ export interface AgentOptions {
   readonly joinToken: (name: string) => Promise<string | null>;
   readonly driver: Driver;
   /** What VMs are made from; absent: the driver takes any name of an image. */
-  readonly images?: ImageStore | undefined;
+  readonly images?: ImageStore | null | undefined;
   readonly capacityPolicy: CapacityPolicy;
   /** What a simulated host pretends to have; the machine is measured when absent. */
   readonly configuredTotals?: Resources | undefined;
@@ -82,6 +82,8 @@ export interface Agent {
   readonly runningVms: number;
   /** Resolves at the first join that succeeds. */
   readonly joined: Promise<void>;
+  /** What images may still take; once it is started. */
+  imageRoom(): Promise<ImageRoom>;
   /**
    * Takes up its VMs, listens, and begins to join; does not wait for the control plane.
    * @throws Error when another agent uses the directory, or when the port is taken
@@ -105,6 +107,7 @@ interface Running {
   readonly listener: Listener;
   readonly joiner: Joiner;
   readonly pusher: StatusPusher;
+  readonly imageRoom: () => Promise<ImageRoom>;
   /** Gives the directory back. */
   readonly unlock: () => Promise<void>;
 }
@@ -132,6 +135,7 @@ export function createAgent(options: AgentOptions): Agent {
     get address() {
       return started().address;
     },
+    imageRoom: () => started().imageRoom(),
     get runningVms() {
       return started()
         .keeper.list()
@@ -246,7 +250,12 @@ async function startAgent(options: AgentOptions, name: string): Promise<Omit<Run
     agent: { version, bootId },
   }));
   log.info('the agent listens', { address, vms: keeper.list().length });
-  return { identity, address, keeper, listener, joiner, pusher };
+  const imageRoom = async () =>
+    imageRoomOf(
+      { ...booksOf(keeper), policy, measured: await measure() },
+      settingsOf(options).imageShare,
+    );
+  return { identity, address, keeper, listener, joiner, pusher, imageRoom };
 }
 
 const settingsOf = ({ settings }: AgentOptions): HostSettings => settings ?? DEFAULT_HOST_SETTINGS;

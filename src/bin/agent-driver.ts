@@ -1,16 +1,23 @@
 /** Which driver runs the VMs of this machine, and the parts that it is handed. */
 import { join, resolve } from 'node:path';
+import { realMachine } from '../agent/discovery.js';
 import type { Driver } from '../agent/drivers/driver.js';
 import { openQemuDriver } from '../agent/drivers/qemu.js';
 import { createSimulatedDriver } from '../agent/drivers/simulated.js';
 import { readBootId } from '../agent/identity.js';
+import { openImageStore, type ImageStore } from '../agent/images/image-store.js';
+import { openVmDisks, type VmDisksOptions } from '../agent/images/vm-disks.js';
+import { macOf } from '../agent/network/names.js';
+import type { HostNetworks } from '../agent/network/tap-networks.js';
 import { vmUserOf } from '../agent/qemu/launch.js';
-import { bookedRates, plainDisks, plainGroups, plainNetworks } from '../agent/qemu/plain-parts.js';
+import { ratesOf } from '../agent/vm-rates.js';
 import type { Log } from '../model/ports.js';
 import { systemClock } from '../std/clock.js';
 import type { Config } from './config.js';
 import { agentDir } from './data-dir.js';
+import { hostSettingsOf } from './host-config.js';
 import { findProgram } from './redis-package.js';
+import { openVmSurroundings } from './vm-surroundings.js';
 
 /** Debian's packages, and the programs in them that the driver needs. */
 const PROGRAMS = [
@@ -28,6 +35,10 @@ const HOW = {
 
 export interface ChosenDriver {
   readonly driver: Driver;
+  /** What VMs are made from; null: the driver takes any name of an image. */
+  readonly images: ImageStore | null;
+  /** What this host cannot hold its VMs to, each a sentence for people. */
+  readonly notEnforced: readonly string[];
   /** A line for people: what runs the VMs, and why. */
   readonly told: string;
 }
@@ -35,12 +46,19 @@ export interface ChosenDriver {
 /**
  * `auto` takes QEMU where it is installed. Where it is not, VMs are only pretended, and that is said:
  * a real host should rather be configured with `qemu`, which does not start without it.
+ * @param checkRoom refuses an image of so many bytes when there is no room for it
  * @throws Error when the configured driver cannot be had
  */
-export async function driverFor(config: Config, log: Log): Promise<ChosenDriver> {
+export async function driverFor(
+  config: Config,
+  log: Log,
+  checkRoom: (bytes: number) => Promise<void>,
+): Promise<ChosenDriver> {
   const { driver: wanted } = config.agent;
   const simulated = (why: string): ChosenDriver => ({
     driver: createSimulatedDriver({ clock: systemClock }),
+    images: null,
+    notEnforced: [],
     told: `VMs on this machine are only pretended: ${why}`,
   });
   if (wanted === 'simulated') return simulated('AGENT_DRIVER is simulated');
@@ -50,9 +68,9 @@ export async function driverFor(config: Config, log: Log): Promise<ChosenDriver>
     log.warn('VMs on this machine are only pretended', { why: missing });
     return simulated(missing);
   }
-  const driver = await qemuDriver(config, log);
-  const told = `VMs on this machine are real: QEMU, ${HOW[driver.accelerator ?? 'none']}`;
-  return { driver, told };
+  const chosen = await qemuDriver(config, log.child({ program: 'agent' }), checkRoom);
+  const told = `VMs on this machine are real: QEMU, ${HOW[chosen.driver.accelerator ?? 'none']}`;
+  return { ...chosen, told };
 }
 
 /** @returns what is missing, as the end of a sentence; null when nothing is */
@@ -66,24 +84,53 @@ async function missingForQemu(): Promise<string | null> {
   return null;
 }
 
-async function qemuDriver(config: Config, log: Log): Promise<Driver> {
+async function qemuDriver(
+  config: Config,
+  log: Log,
+  checkRoom: (bytes: number) => Promise<void>,
+): Promise<Omit<ChosenDriver, 'told'>> {
   // Disks name the images below them, so their paths must not depend on where we were started.
   const dir = resolve(agentDir(config.dataDir));
   const program = await findProgram('qemu-system-x86_64', searchPath());
   if (program === null) throw new Error('qemu-system-x86_64 is not there any more');
-  return openQemuDriver({
+  const user = await vmUserOf(config.agent.vmUser);
+  const { networks, groups, notEnforced } = await openVmSurroundings(
+    config,
+    log,
+    user?.uid.toString(),
+  );
+  const images = await openImageStore({
+    ...{ directory: join(dir, 'images'), checkRoom, clock: systemClock, log },
+  });
+  const disks = await openVmDisks({
+    ...{ directory: join(dir, 'disks'), images, log },
+    networkOf: seedNetworkFrom(networks),
+  });
+  const settings = hostSettingsOf(config.host);
+  const measure = realMachine({ dataDir: dir, settings });
+  const driver = await openQemuDriver({
     dir: join(dir, 'qemu'),
-    program,
+    ...{ program, user, networks, groups, disks, log },
     bootId: await readBootId(),
-    user: await vmUserOf(config.agent.vmUser),
-    networks: plainNetworks(),
-    groups: plainGroups(),
-    disks: plainDisks(join(dir, 'images'), join(dir, 'disks')),
-    rates: bookedRates,
+    rates: async (vm) => ratesOf(vm, (await measure()).totals, settings.burst),
     powerOffLimitMs: config.agent.powerOffLimitS * 1_000,
     clock: systemClock,
-    log: log.child({ program: 'agent' }),
   });
+  return { driver, images, notEnforced };
 }
+
+/** Guests on a network of this host's own are told their addresses; the others ask for them. */
+const seedNetworkFrom =
+  (networks: HostNetworks): NonNullable<VmDisksOptions['networkOf']> =>
+  async (vmId) => {
+    const given = await networks.addressOf(vmId);
+    if (given === null) return null;
+    return {
+      mac: macOf(vmId),
+      address: `${given.address}/${given.prefix.toString()}`,
+      gateway: given.gateway,
+      nameservers: [],
+    };
+  };
 
 const searchPath = (): string => process.env.PATH ?? '';

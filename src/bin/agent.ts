@@ -4,13 +4,8 @@ import { createAgent, type AgentOptions } from '../agent/agent.js';
 import type { Driver } from '../agent/drivers/driver.js';
 import { createSimulatedFleet } from '../agent/simulated-fleet.js';
 import { ensureDemoImage } from '../agent/images/demo-image.js';
-import {
-  openImageStore,
-  type ImageStore,
-  type ImageStoreOptions,
-} from '../agent/images/image-store.js';
-import { openVmDisks, type VmDisksOptions } from '../agent/images/vm-disks.js';
-import type { VmDisks } from '../agent/vm-parts.js';
+import type { ImageStore } from '../agent/images/image-store.js';
+import { checkImageRoom } from '../agent/image-guard.js';
 import type { Log } from '../model/ports.js';
 import { systemClock } from '../std/clock.js';
 import { driverFor } from './agent-driver.js';
@@ -45,7 +40,14 @@ export interface StartedAgent {
 /** Starts the agent of this machine. */
 export async function startAgent(inputs: AgentInputs, shutDown: ShutDown): Promise<StartedAgent> {
   const { config, port } = inputs;
-  const { driver, told } = await driverFor(config, inputs.log);
+  // Only a started agent is asked to take an image.
+  const { driver, images, notEnforced, told } = await driverFor(
+    config,
+    inputs.log,
+    async (bytes) => {
+      checkImageRoom(await agent.imageRoom(), bytes);
+    },
+  );
   const agent = createAgent({
     ...whatAllAgentsShare(inputs),
     dataDir: agentDir(config.dataDir),
@@ -55,7 +57,7 @@ export async function startAgent(inputs: AgentInputs, shutDown: ShutDown): Promi
     name: config.agent.name,
     zone: config.agent.zone,
     labels: labelsOf(driver),
-    driver,
+    ...{ driver, images, notEnforced },
     // Without a poll for three periods the control plane has lost us.
     rejoinAfterMs: config.health.periodS * 3_000,
   });
@@ -63,6 +65,7 @@ export async function startAgent(inputs: AgentInputs, shutDown: ShutDown): Promi
     throw portFailure(error, 'AGENT_PORT', config.agent.bind, port ?? config.agent.port);
   });
   shutDown.add('hosts', 'agent', () => agent.stop());
+  if (images !== null) addDemoImage(inputs, images);
   return {
     hostId: agent.hostId,
     driver: told,
@@ -94,22 +97,8 @@ export async function startSimulatedHosts(
   return fleet.agents.map(({ hostId }) => hostId);
 }
 
-/** What a driver that runs real VMs stands on: this machine's images, and disks made of them. */
-export async function openDisks(
-  { config, log }: Pick<AgentInputs, 'config' | 'log'>,
-  more: Pick<ImageStoreOptions, 'checkRoom'> & Pick<VmDisksOptions, 'networkOf'> = {},
-): Promise<{ readonly images: ImageStore; readonly disks: VmDisks }> {
-  const directory = agentDir(config.dataDir);
-  const images = await openImageStore({
-    ...{ directory: join(directory, 'images'), clock: systemClock, log },
-    ...more,
-  });
-  const disks = await openVmDisks({ directory: join(directory, 'disks'), images, log, ...more });
-  return { images, disks };
-}
-
 /** Makes the demo image where there is none, beside everything else: it has to be fetched first. */
-export function addDemoImage({ config, log }: AgentInputs, images: ImageStore): void {
+function addDemoImage({ config, log }: AgentInputs, images: ImageStore): void {
   ensureDemoImage(images, agentDir(config.dataDir)).catch((error: unknown) => {
     log.warn('the demo image could not be made; `berth image add` adds others', { error });
   });

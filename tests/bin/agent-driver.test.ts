@@ -25,6 +25,7 @@ describe('the driver of this machine', () => {
         env: { BERTH_DATA_DIR: folder, ...(driver === undefined ? {} : { AGENT_DRIVER: driver }) },
       }),
       silentLog,
+      () => Promise.resolve(),
     );
 
   it('only pretends where QEMU is not installed, and says what to install', async () => {

@@ -5,7 +5,7 @@
 import { readSys } from './sys-files.js';
 import { isInterfaceName } from '../../std/routes.js';
 
-export interface VmProcess {
+export interface MeasuredProcess {
   readonly pid: number;
   /** When the process began, in ticks, so that another of the same pid is not taken for it. */
   readonly startTicks?: number | undefined;
@@ -31,7 +31,7 @@ const BYTES_PER_KIB = 1024;
 const TICKS_PER_S = 100;
 
 /** @returns null when the process is gone, or is another one */
-export async function readVmUse(root: string, process: VmProcess): Promise<VmUse | null> {
+export async function readVmUse(root: string, process: MeasuredProcess): Promise<VmUse | null> {
   const { pid, startTicks, interfaceName } = process;
   const stat = parseStat((await readSys(root, `/proc/${pid.toString()}/stat`)) ?? '');
   if (stat === null || (startTicks !== undefined && stat.startTicks !== startTicks)) return null;

@@ -6,7 +6,7 @@
 import type { AgentVmState } from '../../model/agent-report.js';
 import type { Reason } from '../../model/vm.js';
 import type { DriverPatchBody, DriverSettingsBody } from '../../wire/agent.js';
-import type { VmProcess } from '../discovery/vm-use.js';
+import type { MeasuredProcess } from '../discovery/vm-use.js';
 import type { VmRecord } from '../vm-store.js';
 
 /** How a VM is, as the driver sees it. */
@@ -44,7 +44,7 @@ export interface Driver {
   /** Lets go of timers and connections; VMs stay as they are. */
   close(): Promise<void>;
   /** The process that runs a VM, for readings of what it uses; null while there is none. */
-  processOf?(vmId: string): VmProcess | null;
+  processOf?(vmId: string): MeasuredProcess | null;
   /** The file with what a VM's serial console has said; absent: its VMs have no console. */
   consoleLog?(vmId: string): string;
   /** Only a driver that pretends can be told how to behave. */

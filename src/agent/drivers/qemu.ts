@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { DomainError } from '../../model/errors.js';
 import type { Clock, Log } from '../../model/ports.js';
+import type { MeasuredProcess } from '../discovery/vm-use.js';
 import type { Accelerator } from '../qemu/arguments.js';
 import { chooseAccelerator } from '../qemu/accelerator.js';
 import { kvmGroup, type VmUser } from '../qemu/launch.js';
@@ -33,7 +34,7 @@ export interface QemuOptions {
   readonly groups: VmGroups;
   readonly disks: VmDisks;
   /** A VM's limits. */
-  readonly rates: (vm: VmRecord) => VmRates;
+  readonly rates: (vm: VmRecord) => Promise<VmRates>;
   /** How long a guest may take to power itself off before it is ended. */
   readonly powerOffLimitMs: number;
   readonly clock: Clock;
@@ -134,6 +135,14 @@ class QemuDriver implements Driver {
   async remove(vm: VmRecord): Promise<void> {
     await this.#machineOf(vm).remove();
     this.#machines.delete(vm.id);
+  }
+
+  consoleLog(vmId: string): string {
+    return vmDirectoryOf(this.#workshop.root, vmId).consoleLog;
+  }
+
+  processOf(vmId: string): MeasuredProcess | null {
+    return this.#machines.get(vmId)?.process ?? null;
   }
 
   async close(): Promise<void> {

@@ -20,7 +20,7 @@ export interface VmDisksOptions {
   readonly images: ImageStore;
   readonly log: Log;
   /** Where the host configures the network of a VM; null: the guest asks by DHCP. */
-  networkOf?(vmId: string): SeedNetwork | null;
+  networkOf?(vmId: string): Promise<SeedNetwork | null>;
 }
 
 const MIB = 1024 ** 2;
@@ -71,7 +71,7 @@ async function prepare(
   if (!(await isThere(root))) await createOverlay(root, image, diskMibOf(vm));
   const seed = join(directory, SEED);
   if (!(await isThere(seed))) {
-    const network = options.networkOf?.(vm.id) ?? null;
+    const network = (await options.networkOf?.(vm.id)) ?? null;
     await writeSeed(seed, seedFiles({ vmId: vm.id, name: vm.name, users: vm.users, network }));
   }
   const backing = image === null ? null : { path: image.path, format: image.format };

@@ -13,8 +13,16 @@ import { join } from 'node:path';
 import { DomainError } from '../../model/errors.js';
 import type { Clock, Log } from '../../model/ports.js';
 import type { Reason } from '../../model/vm.js';
+import type { MeasuredProcess } from '../discovery/vm-use.js';
 import type { Observation } from '../drivers/driver.js';
-import type { VmDisk, VmDisks, VmGroups, VmNetworks, VmRates } from '../vm-parts.js';
+import type {
+  NetworkAttachment,
+  VmDisk,
+  VmDisks,
+  VmGroups,
+  VmNetworks,
+  VmRates,
+} from '../vm-parts.js';
 import type { VmRecord } from '../vm-store.js';
 import {
   QMP_SOCKET,
@@ -56,7 +64,7 @@ export interface Workshop {
   readonly networks: VmNetworks;
   readonly groups: VmGroups;
   readonly disks: VmDisks;
-  rates(vm: VmRecord): VmRates;
+  rates(vm: VmRecord): Promise<VmRates>;
   /** How long a guest may take to power itself off. */
   readonly powerOffLimitMs: number;
   readonly clock: Clock;
@@ -77,6 +85,7 @@ export class Machine {
   /** The work on its processes; null when it has none. */
   #work: Promise<void> | null = null;
   #life: VmLife | null = null;
+  #interfaceName: string | null = null;
   #wanted: 'running' | 'stopped' | 'gone' = 'running';
   /** It was told to start while it was stopping. */
   #startsAgain = false;
@@ -94,6 +103,13 @@ export class Machine {
 
   get seen(): Observation {
     return this.#seen;
+  }
+
+  /** What runs it; null while nothing does. */
+  get process(): MeasuredProcess | null {
+    if (this.#life === null) return null;
+    const { pid, startTicks } = this.#life.process;
+    return { pid, startTicks, interfaceName: this.#interfaceName };
   }
 
   /** Makes what is missing of it and boots it. */
@@ -184,6 +200,10 @@ export class Machine {
   async #adopt(found: VmProcess): Promise<Observation> {
     this.#wanted = this.#seen.state === 'stopping' ? 'stopped' : 'running';
     this.#log.info('a VM was found running', { pid: found.pid });
+    // Its limits may have changed, or have gone while nobody looked after them.
+    await this.#connect(await this.#workshop.rates(this.#vm)).catch((error: unknown) => {
+      this.#log.error('the network of a running VM could not be seen to', { error });
+    });
     const life = this.#lifeOf(found, null, null);
     this.#begin(Promise.resolve(life));
     const until = this.#workshop.clock.monotonic() + ADOPTION_LIMIT_MS;
@@ -247,7 +267,7 @@ export class Machine {
   }
 
   async #launchNow(): Promise<VmLife> {
-    const { networks, groups, disks, bootId, user, program, accelerator } = this.#workshop;
+    const { groups, disks, bootId, user, program, accelerator } = this.#workshop;
     const { id, resources } = this.#vm;
     const directory = this.#directory;
     await makeVmDirectory(directory, user);
@@ -256,9 +276,9 @@ export class Machine {
     await removeSockets(directory);
     const memoryMib = resources.memory ?? 0;
     const cpu = resources.cpu ?? 0;
-    const rates = this.#workshop.rates(this.#vm);
+    const rates = await this.#workshop.rates(this.#vm);
     const plan = planOf(directory, await disks.prepare(this.#vm));
-    const network = await networks.attach(id, rates);
+    const network = await this.#connect(rates);
     const groupFiles = await groups.make(id, { cpu, memoryMib });
     const args = qemuArguments({
       uuid: directory.key,
@@ -284,6 +304,12 @@ export class Machine {
     }
     this.#log.info('a VM was started', { pid: launched.pid, accelerator, network: network.kind });
     return this.#lifeOf(launched, launched, consoleFrom);
+  }
+
+  async #connect(rates: VmRates): Promise<NetworkAttachment> {
+    const network = await this.#workshop.networks.attach(this.#vm.id, rates);
+    this.#interfaceName = network.kind === 'tap' ? network.interfaceName : null;
+    return network;
   }
 
   #lifeOf(found: VmProcess, child: Child | null, consoleFrom: number | null): VmLife {

@@ -67,6 +67,10 @@ export class VmLife {
     this.#inBackground(this.#upkeep());
   }
 
+  get process(): VmProcess {
+    return this.#options.process;
+  }
+
   /** QEMU's word of how the guest is (`running`, `paused`, `io-error`, …); null before it spoke. */
   get status(): string | null {
     return this.#status;

@@ -8,12 +8,7 @@ import type { Driver, Observation } from '../../../src/agent/drivers/driver.js';
 import { openQemuDriver } from '../../../src/agent/drivers/qemu.js';
 import { readBootId } from '../../../src/agent/identity.js';
 import { vmUserOf } from '../../../src/agent/qemu/launch.js';
-import {
-  bookedRates,
-  plainDisks,
-  plainGroups,
-  plainNetworks,
-} from '../../../src/agent/qemu/plain-parts.js';
+import { bookedRates, plainDisks, plainGroups, plainNetworks } from './plain-parts.js';
 import { readProcessNote } from '../../../src/agent/qemu/process.js';
 import { vmDirectoryOf, vmKeyOf } from '../../../src/agent/qemu/vm-directory.js';
 import type { VmRecord } from '../../../src/agent/vm-store.js';

@@ -1,5 +1,5 @@
 /**
- * The least that a VM needs around its process, for hosts and tests that have nothing better:
+ * The least that a VM needs around its process, for tests of the driver alone:
  * QEMU's own network without a way out, no control groups, and disks from a directory of images.
  */
 import { execFile } from 'node:child_process';
@@ -7,11 +7,17 @@ import { createHash } from 'node:crypto';
 import { access, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { DomainError } from '../../model/errors.js';
-import { IMAGE_PATTERN } from '../../model/ids.js';
-import type { VmDisk, VmDisks, VmGroups, VmNetworks, VmRates } from '../vm-parts.js';
-import type { VmRecord } from '../vm-store.js';
-import { vmKeyOf } from './vm-directory.js';
+import { DomainError } from '../../../src/model/errors.js';
+import { IMAGE_PATTERN } from '../../../src/model/ids.js';
+import type {
+  VmDisk,
+  VmDisks,
+  VmGroups,
+  VmNetworks,
+  VmRates,
+} from '../../../src/agent/vm-parts.js';
+import type { VmRecord } from '../../../src/agent/vm-store.js';
+import { vmKeyOf } from '../../../src/agent/qemu/vm-directory.js';
 
 const run = promisify(execFile);
 
@@ -40,18 +46,18 @@ export const plainGroups = (): VmGroups => ({
 });
 
 /** What a VM has booked, in both directions, without bursts. */
-export function bookedRates({ resources }: VmRecord): VmRates {
+export function bookedRates({ resources }: VmRecord): Promise<VmRates> {
   const limit = (resource: string): number | null => {
     const booked = resources[resource] ?? 0;
     return booked === 0 ? null : booked;
   };
-  return {
+  return Promise.resolve({
     downloadBytesPerS: limit('network'),
     uploadBytesPerS: limit('network'),
     diskIoBytesPerS: limit('disk_io'),
     downloadBurst: 1,
     uploadBurst: 1,
-  };
+  });
 }
 
 /**
