@@ -175,8 +175,8 @@ function naiveLeftover(
   return sum(weights) === 0 ? 0 : sum(parts) / sum(weights);
 }
 
-/** Nearest billionth. */
-const toNano = (value: number) => Math.round(value * 1e9) / 1e9;
+/** Nearest billionth; nothing is 0 and not −0. */
+const toNano = (value: number) => Math.round(value * 1e9) / 1e9 + 0;
 
 /** The classes that count, each with its weight (1 on average), mean capacity, sum and use. */
 function naiveClasses(hosts: readonly NaiveHost[], weights: readonly number[]) {
