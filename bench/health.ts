@@ -1,7 +1,7 @@
 /**
  * A look at 1,000 and at 10,000 agents, served by one process, of which 1 % take the connection and
- * never answer: when the last of the others was asked, and when what they said was saved. The breaker
- * judges a look as a whole, so nothing is saved before the deadline of those that hang.
+ * never answer: when the last of the others was asked, and when what they said was saved, which is not
+ * to wait for the deadline of those that hang.
  * Prints a table and one JSON line. Options: --sizes 1000,10000 --looks 3 --deadline-ms 4000
  */
 import { once } from 'node:events';

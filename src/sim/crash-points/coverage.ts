@@ -10,6 +10,7 @@ import type { Site } from './planned-calls.js';
 type Cover = readonly string[] | string;
 
 const READ_BY_API = 'the API alone asks it, and it changes nothing';
+const CHECKS = 'checks alone ask it, for what there is as of one instant, and it changes nothing';
 const LAST = 'the end of a process: nothing comes after it';
 
 const LEDGER: Readonly<Record<keyof Ledger<unknown>, Cover>> = {
@@ -53,7 +54,7 @@ const CATALOGUE: Readonly<Record<keyof Catalogue, Cover | null>> = {
   epoch: ONE,
   nextEpoch: ONE,
   agree: ONE,
-  snapshot: ONE,
+  snapshot: CHECKS,
   mark: ONE,
   bookings: ONE,
   changesSince: ONE,
