@@ -7,6 +7,7 @@ import os from 'node:os';
 import { join } from 'node:path';
 import type { CapacityPolicy } from '../model/inventory.js';
 import { NAME_PATTERN } from '../model/ids.js';
+import type { MeasuredTotals } from '../model/agent-report.js';
 import type { Clock, Log } from '../model/ports.js';
 import type { Resources } from '../model/resources.js';
 import { lockDirectory } from '../std/directory-lock.js';
@@ -17,7 +18,7 @@ import { configuredMachine, realMachine, type Measure, type Measurement } from '
 import { readVmUse } from './discovery/vm-use.js';
 import type { Driver } from './drivers/driver.js';
 import { DEFAULT_HOST_SETTINGS, type HostSettings } from './host-settings.js';
-import { imageBytesMax, type ImageRoom } from './image-guard.js';
+import { checkImageRoom, imageBytesMax } from './image-guard.js';
 import type { ImageStore } from './images/image-store.js';
 import { isNewBoot, noteBoot } from './last-boot.js';
 import { loadIdentity, readBootId, type Identity, type LoadedIdentity } from './identity.js';
@@ -31,7 +32,8 @@ import { createShrinkWatch } from './shrink-watch.js';
 import { createStatusPusher, type StatusPusher } from './status-pusher.js';
 import { VmKeeper } from './vm-keeper.js';
 import { ratesOf } from './vm-rates.js';
-import { openVmStore } from './vm-store.js';
+import type { VmRates } from './vm-parts.js';
+import { openVmStore, type VmRecord } from './vm-store.js';
 
 export interface AgentOptions {
   /** Where identity and VM records are kept; no two agents may share one. */
@@ -82,8 +84,6 @@ export interface Agent {
   readonly runningVms: number;
   /** Resolves at the first join that succeeds. */
   readonly joined: Promise<void>;
-  /** What images may still take; once it is started. */
-  imageRoom(): Promise<ImageRoom>;
   /**
    * Takes up its VMs, listens, and begins to join; does not wait for the control plane.
    * @throws Error when another agent uses the directory, or when the port is taken
@@ -91,6 +91,13 @@ export interface Agent {
   start(): Promise<void>;
   /** Finishes what is under way; VMs stay as they are. */
   stop(): Promise<void>;
+  /** How fast a VM may be, by what was measured last; for drivers. */
+  rates(vm: VmRecord): VmRates;
+  /**
+   * For stores of images: before one is fetched (0 bytes), and once its size is known.
+   * @throws DomainError `image_storage_full`
+   */
+  checkImageRoom(bytes: number): Promise<void>;
 }
 
 /** Three polls of 30 s. */
@@ -107,7 +114,7 @@ interface Running {
   readonly listener: Listener;
   readonly joiner: Joiner;
   readonly pusher: StatusPusher;
-  readonly imageRoom: () => Promise<ImageRoom>;
+  checkImageRoom(bytes: number): Promise<void>;
   /** Gives the directory back. */
   readonly unlock: () => Promise<void>;
 }
@@ -119,6 +126,13 @@ export function createAgent(options: AgentOptions): Agent {
   const joined = new Promise<void>((resolve) => {
     announce = resolve;
   });
+  const machine = machineOf(options);
+  let latest: MeasuredTotals = {};
+  const measure: Measure = async () => {
+    const measured = await machine();
+    latest = measured.totals;
+    return measured;
+  };
   const started = (): Running => {
     if (running === null) throw new Error('the agent is not running');
     return running;
@@ -135,7 +149,6 @@ export function createAgent(options: AgentOptions): Agent {
     get address() {
       return started().address;
     },
-    imageRoom: () => started().imageRoom(),
     get runningVms() {
       return started()
         .keeper.list()
@@ -144,7 +157,7 @@ export function createAgent(options: AgentOptions): Agent {
     async start() {
       const unlock = await lockForAgent(options.dataDir);
       try {
-        running = { ...(await startAgent(options, name)), unlock };
+        running = { ...(await startAgent(options, name, measure)), unlock };
       } catch (error) {
         await unlock();
         throw error;
@@ -165,6 +178,8 @@ export function createAgent(options: AgentOptions): Agent {
         await unlock();
       }
     },
+    rates: (vm) => ratesOf(vm, latest, settingsOf(options).burst),
+    checkImageRoom: (bytes) => started().checkImageRoom(bytes),
   };
 }
 
@@ -178,14 +193,17 @@ async function lockForAgent(dataDir: string): Promise<() => Promise<void>> {
   );
 }
 
-async function startAgent(options: AgentOptions, name: string): Promise<Omit<Running, 'unlock'>> {
+async function startAgent(
+  options: AgentOptions,
+  name: string,
+  measure: Measure,
+): Promise<Omit<Running, 'unlock'>> {
   const { dataDir, driver, clock, capacityPolicy: policy, version = UNRELEASED } = options;
   const settings = settingsOf(options);
   const { images = null } = options;
   const identity = await loadIdentity(dataDir);
   const { hostId } = identity;
   const log = options.log.child({ host: name, hostId });
-  const measure = machineOf(options);
   // A machine that cannot be measured must not join: better now than at the first poll.
   await measure();
   const bootId = await readBootId();
@@ -250,12 +268,11 @@ async function startAgent(options: AgentOptions, name: string): Promise<Omit<Run
     agent: { version, bootId },
   }));
   log.info('the agent listens', { address, vms: keeper.list().length });
-  const imageRoom = async () =>
-    imageRoomOf(
-      { ...booksOf(keeper), policy, measured: await measure() },
-      settingsOf(options).imageShare,
-    );
-  return { identity, address, keeper, listener, joiner, pusher, imageRoom };
+  const checkRoom = async (bytes: number): Promise<void> => {
+    const input = { ...booksOf(keeper), ...{ policy, measured: await measure() } };
+    checkImageRoom(imageRoomOf(input, settings.imageShare), bytes);
+  };
+  return { identity, address, keeper, listener, joiner, pusher, checkImageRoom: checkRoom };
 }
 
 const settingsOf = ({ settings }: AgentOptions): HostSettings => settings ?? DEFAULT_HOST_SETTINGS;

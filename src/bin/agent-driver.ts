@@ -1,6 +1,6 @@
 /** Which driver runs the VMs of this machine, and the parts that it is handed. */
 import { join, resolve } from 'node:path';
-import { realMachine } from '../agent/discovery.js';
+import type { Agent } from '../agent/agent.js';
 import type { Driver } from '../agent/drivers/driver.js';
 import { openQemuDriver } from '../agent/drivers/qemu.js';
 import { createSimulatedDriver } from '../agent/drivers/simulated.js';
@@ -10,12 +10,10 @@ import { openVmDisks, type VmDisksOptions } from '../agent/images/vm-disks.js';
 import { macOf } from '../agent/network/names.js';
 import type { HostNetworks } from '../agent/network/tap-networks.js';
 import { vmUserOf } from '../agent/qemu/launch.js';
-import { ratesOf } from '../agent/vm-rates.js';
 import type { Log } from '../model/ports.js';
 import { systemClock } from '../std/clock.js';
 import type { Config } from './config.js';
 import { agentDir } from './data-dir.js';
-import { hostSettingsOf } from './host-config.js';
 import { findProgram } from './redis-package.js';
 import { openVmSurroundings } from './vm-surroundings.js';
 
@@ -33,6 +31,9 @@ const HOW = {
   none: 'which runs no guest here; the log tells why',
 } as const;
 
+/** What the driver asks the agent that it works for. */
+export type HostWord = Pick<Agent, 'rates' | 'checkImageRoom'>;
+
 export interface ChosenDriver {
   readonly driver: Driver;
   /** What VMs are made from; null: the driver takes any name of an image. */
@@ -46,14 +47,10 @@ export interface ChosenDriver {
 /**
  * `auto` takes QEMU where it is installed. Where it is not, VMs are only pretended, and that is said:
  * a real host should rather be configured with `qemu`, which does not start without it.
- * @param checkRoom refuses an image of so many bytes when there is no room for it
+ * @param host what the agent itself knows; asked once it is started
  * @throws Error when the configured driver cannot be had
  */
-export async function driverFor(
-  config: Config,
-  log: Log,
-  checkRoom: (bytes: number) => Promise<void>,
-): Promise<ChosenDriver> {
+export async function driverFor(config: Config, log: Log, host: HostWord): Promise<ChosenDriver> {
   const { driver: wanted } = config.agent;
   const simulated = (why: string): ChosenDriver => ({
     driver: createSimulatedDriver({ clock: systemClock }),
@@ -68,7 +65,7 @@ export async function driverFor(
     log.warn('VMs on this machine are only pretended', { why: missing });
     return simulated(missing);
   }
-  const chosen = await qemuDriver(config, log.child({ program: 'agent' }), checkRoom);
+  const chosen = await qemuDriver(config, log.child({ program: 'agent' }), host);
   const told = `VMs on this machine are real: QEMU, ${HOW[chosen.driver.accelerator ?? 'none']}`;
   return { ...chosen, told };
 }
@@ -87,7 +84,7 @@ async function missingForQemu(): Promise<string | null> {
 async function qemuDriver(
   config: Config,
   log: Log,
-  checkRoom: (bytes: number) => Promise<void>,
+  host: HostWord,
 ): Promise<Omit<ChosenDriver, 'told'>> {
   // Disks name the images below them, so their paths must not depend on where we were started.
   const dir = resolve(agentDir(config.dataDir));
@@ -100,19 +97,18 @@ async function qemuDriver(
     user?.uid.toString(),
   );
   const images = await openImageStore({
-    ...{ directory: join(dir, 'images'), checkRoom, clock: systemClock, log },
+    ...{ directory: join(dir, 'images'), clock: systemClock, log },
+    checkRoom: (bytes) => host.checkImageRoom(bytes),
   });
   const disks = await openVmDisks({
     ...{ directory: join(dir, 'disks'), images, log },
     networkOf: seedNetworkFrom(networks),
   });
-  const settings = hostSettingsOf(config.host);
-  const measure = realMachine({ dataDir: dir, settings });
   const driver = await openQemuDriver({
     dir: join(dir, 'qemu'),
     ...{ program, user, networks, groups, disks, log },
     bootId: await readBootId(),
-    rates: async (vm) => ratesOf(vm, (await measure()).totals, settings.burst),
+    rates: (vm) => host.rates(vm),
     powerOffLimitMs: config.agent.powerOffLimitS * 1_000,
     clock: systemClock,
   });

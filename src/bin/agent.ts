@@ -5,7 +5,6 @@ import type { Driver } from '../agent/drivers/driver.js';
 import { createSimulatedFleet } from '../agent/simulated-fleet.js';
 import { ensureDemoImage } from '../agent/images/demo-image.js';
 import type { ImageStore } from '../agent/images/image-store.js';
-import { checkImageRoom } from '../agent/image-guard.js';
 import type { Log } from '../model/ports.js';
 import { systemClock } from '../std/clock.js';
 import { driverFor } from './agent-driver.js';
@@ -40,14 +39,10 @@ export interface StartedAgent {
 /** Starts the agent of this machine. */
 export async function startAgent(inputs: AgentInputs, shutDown: ShutDown): Promise<StartedAgent> {
   const { config, port } = inputs;
-  // Only a started agent is asked to take an image.
-  const { driver, images, notEnforced, told } = await driverFor(
-    config,
-    inputs.log,
-    async (bytes) => {
-      checkImageRoom(await agent.imageRoom(), bytes);
-    },
-  );
+  const { driver, images, notEnforced, told } = await driverFor(config, inputs.log, {
+    rates: (vm) => agent.rates(vm),
+    checkImageRoom: (bytes) => agent.checkImageRoom(bytes),
+  });
   const agent = createAgent({
     ...whatAllAgentsShare(inputs),
     dataDir: agentDir(config.dataDir),

@@ -30,7 +30,9 @@ export function refusalOf(
     case 'claim_refused': {
       const extra = claimRefusedSchema.safeParse(body);
       if (!extra.success) return null;
-      const message = `Host ${contact.hostId} has no room for the VM.`;
+      const classes = extra.data.shortfalls.map(({ resource }) => resource).join(', ');
+      const lacking = classes === '' ? '' : `: it is short of ${classes}`;
+      const message = `Host ${contact.hostId} has no room for the VM${lacking}.`;
       return new DomainError(code, message, { internal, extra: extra.data });
     }
     case 'image_missing': {

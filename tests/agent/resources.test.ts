@@ -122,6 +122,25 @@ describe('a machine of its own', () => {
   });
 });
 
+describe('what drivers and stores of images ask the agent', () => {
+  it('is answered by what was measured last', async () => {
+    fixture = await startFixture(undefined, {
+      configuredTotals: { cpu: 8, memory: 4096, disk: 20 * 1024, network: 800 },
+      settings: { ...DEFAULT_HOST_SETTINGS, imageShare: 0.5 },
+    });
+    await fixture.call('PUT', '/v1/vms/vm-1', orderOf({ cpu: 2, memory: 1, disk: 8 * 1024 }));
+    const vm = { ...order(1), id: 'vm-1', state: 'running', reason: null } as const;
+    const rates = fixture.agent.rates({ ...vm, users: [], stateSince: 1, removing: false });
+    expect(rates).toMatchObject({ downloadBytesPerS: 100, diskIoBytesPerS: null });
+    const GIB = 1024 ** 3;
+    await fixture.agent.checkImageRoom(0);
+    await fixture.agent.checkImageRoom(7 * GIB);
+    await expect(fixture.agent.checkImageRoom(7 * GIB + 1)).rejects.toMatchObject({
+      code: 'image_storage_full',
+    });
+  });
+});
+
 describe('metrics', () => {
   it('tell classes, disk, limits and what each VM uses', async () => {
     const driver: Driver = {

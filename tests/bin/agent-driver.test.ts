@@ -25,7 +25,12 @@ describe('the driver of this machine', () => {
         env: { BERTH_DATA_DIR: folder, ...(driver === undefined ? {} : { AGENT_DRIVER: driver }) },
       }),
       silentLog,
-      () => Promise.resolve(),
+      {
+        rates: () => {
+          throw new Error('no VM is started here');
+        },
+        checkImageRoom: () => Promise.resolve(),
+      },
     );
 
   it('only pretends where QEMU is not installed, and says what to install', async () => {

@@ -34,7 +34,7 @@ export interface QemuOptions {
   readonly groups: VmGroups;
   readonly disks: VmDisks;
   /** A VM's limits. */
-  readonly rates: (vm: VmRecord) => Promise<VmRates>;
+  readonly rates: (vm: VmRecord) => VmRates;
   /** How long a guest may take to power itself off before it is ended. */
   readonly powerOffLimitMs: number;
   readonly clock: Clock;

@@ -64,7 +64,7 @@ export interface Workshop {
   readonly networks: VmNetworks;
   readonly groups: VmGroups;
   readonly disks: VmDisks;
-  rates(vm: VmRecord): Promise<VmRates>;
+  rates(vm: VmRecord): VmRates;
   /** How long a guest may take to power itself off. */
   readonly powerOffLimitMs: number;
   readonly clock: Clock;
@@ -201,7 +201,7 @@ export class Machine {
     this.#wanted = this.#seen.state === 'stopping' ? 'stopped' : 'running';
     this.#log.info('a VM was found running', { pid: found.pid });
     // Its limits may have changed, or have gone while nobody looked after them.
-    await this.#connect(await this.#workshop.rates(this.#vm)).catch((error: unknown) => {
+    await this.#connect(this.#workshop.rates(this.#vm)).catch((error: unknown) => {
       this.#log.error('the network of a running VM could not be seen to', { error });
     });
     const life = this.#lifeOf(found, null, null);
@@ -276,7 +276,7 @@ export class Machine {
     await removeSockets(directory);
     const memoryMib = resources.memory ?? 0;
     const cpu = resources.cpu ?? 0;
-    const rates = await this.#workshop.rates(this.#vm);
+    const rates = this.#workshop.rates(this.#vm);
     const plan = planOf(directory, await disks.prepare(this.#vm));
     const network = await this.#connect(rates);
     const groupFiles = await groups.make(id, { cpu, memoryMib });

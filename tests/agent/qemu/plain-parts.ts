@@ -46,18 +46,18 @@ export const plainGroups = (): VmGroups => ({
 });
 
 /** What a VM has booked, in both directions, without bursts. */
-export function bookedRates({ resources }: VmRecord): Promise<VmRates> {
+export function bookedRates({ resources }: VmRecord): VmRates {
   const limit = (resource: string): number | null => {
     const booked = resources[resource] ?? 0;
     return booked === 0 ? null : booked;
   };
-  return Promise.resolve({
+  return {
     downloadBytesPerS: limit('network'),
     uploadBytesPerS: limit('network'),
     diskIoBytesPerS: limit('disk_io'),
     downloadBurst: 1,
     uploadBurst: 1,
-  });
+  };
 }
 
 /**
