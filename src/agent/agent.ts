@@ -11,7 +11,7 @@ import type { Clock, Log } from '../model/ports.js';
 import { unitOf, type Resources } from '../model/resources.js';
 import { lockDirectory } from '../std/directory-lock.js';
 import type { AgentResourcesBody, AgentStatusBody } from '../wire/agent.js';
-import type { JoinHostBody } from '../wire/hosts.js';
+import { tellable, type JoinHostBody } from '../wire/hosts.js';
 import { sumOfHeld } from './claims.js';
 import { configuredMachine, realMachine, type Measure, type Measurement } from './discovery.js';
 import type { Driver } from './drivers/driver.js';
@@ -179,7 +179,7 @@ async function startAgent(options: AgentOptions, name: string): Promise<Omit<Run
     return {
       ...statusOf(keeper, measured),
       ...identityOf(identity, version, bootId, driver),
-      notEnforced: [...(options.notEnforced ?? [])],
+      notEnforced: tellable(options.notEnforced ?? []),
       report: nextReport(),
     };
   };
