@@ -12,7 +12,7 @@ import type { Clock, Log } from '../model/ports.js';
 import type { Resources } from '../model/resources.js';
 import { lockDirectory } from '../std/directory-lock.js';
 import type { AgentStatusBody } from '../wire/agent.js';
-import type { JoinHostBody } from '../wire/hosts.js';
+import { tellable, type JoinHostBody } from '../wire/hosts.js';
 import { sumOfHeld } from './claims.js';
 import { configuredMachine, realMachine, type Measure, type Measurement } from './discovery.js';
 import { readVmUse } from './discovery/vm-use.js';
@@ -228,7 +228,7 @@ async function startAgent(
     return {
       ...statusOf(keeper, measured),
       ...identityOf(identity, version, bootId, driver),
-      notEnforced: [...(options.notEnforced ?? [])],
+      notEnforced: tellable(options.notEnforced ?? []),
       report: nextReport(),
     };
   };

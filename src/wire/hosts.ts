@@ -58,15 +58,24 @@ export const agentVersionSchema = z
   .max(64)
   .regex(/^[^\p{C}]*$/u, 'must hold no control characters');
 
+const SENTENCES_MAX = 32;
+const SENTENCE_LENGTH_MAX = 500;
+
 /** Limits that a host cannot hold its VMs to, each a sentence for people. */
 export const notEnforcedSchema = z
   .array(
     z
       .string()
-      .max(500)
+      .max(SENTENCE_LENGTH_MAX)
       .regex(/^[^\p{C}]*$/u, 'must hold no control characters'),
   )
-  .max(32);
+  .max(SENTENCES_MAX);
+
+/** The same in a form that a status may hold: the reasons in them come from other programs. */
+export const tellable = (sentences: readonly string[]): string[] =>
+  sentences
+    .slice(0, SENTENCES_MAX)
+    .map((sentence) => sentence.slice(0, SENTENCE_LENGTH_MAX).replaceAll(/\p{C}/gu, ' '));
 
 export const joinHostSchema = z
   .strictObject({

@@ -75,6 +75,13 @@ describe('claims and deadlines over loopback', () => {
     const notEnforced = ['Upload limits of VMs are not enforced (no ifb).'];
     fixture = await startFixture({}, { notEnforced });
     expect((await agents.status(fixture.contact())).notEnforced).toEqual(notEnforced);
+    await fixture.close();
+    // What other programs say in it must not cost the host its status.
+    const odd = ['a\tb\n\u{1b}', 'x'.repeat(501), ...Array.from({ length: 40 }, () => '.')];
+    fixture = await startFixture({}, { notEnforced: odd });
+    const told = (await agents.status(fixture.contact())).notEnforced ?? [];
+    expect(told.slice(0, 2)).toEqual(['a b  ', 'x'.repeat(500)]);
+    expect(told).toHaveLength(32);
   });
 
   it('I11: an agent that hangs is unreachable after the deadline, and well again later', async () => {
