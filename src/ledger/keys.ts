@@ -20,6 +20,8 @@ export interface LedgerKeys {
   readonly stagings: string;
   /** The placement lock. */
   readonly lock: string;
+  /** There for a moment after somebody did not get the lock. */
+  readonly lockWanted: string;
   /** What keys of hosts, VMs and groups begin with, for scripts that learn of ids as they run. */
   readonly hostPrefix: string;
   readonly vmPrefix: string;
@@ -48,6 +50,7 @@ function keysUnder(prefix: string): LedgerKeys {
     reserved: `${prefix}reserved`,
     stagings: `${prefix}stagings`,
     lock: `${prefix}lock:placement`,
+    lockWanted: `${prefix}lock:wanted`,
     hostPrefix: `${prefix}host:`,
     vmPrefix: `${prefix}vm:`,
     groupPrefix: `${prefix}group:`,

@@ -119,6 +119,7 @@ class RedisLedger implements Ledger<HostTable>, LedgerInspection {
     this.#logLengthMax = options.logLengthMax ?? LOG_LENGTH_MAX;
     this.#lock = new PlacementLock(redis.lock, {
       key: this.#keys.lock,
+      wantedKey: this.#keys.lockWanted,
       leaseMs: options.lockLeaseMs ?? LOCK_LEASE_MS,
       clock: options.clock,
     });
@@ -145,7 +146,10 @@ class RedisLedger implements Ledger<HostTable>, LedgerInspection {
     const lease = await this.#lock.acquire();
     this.#turn?.revoke();
     try {
-      const fence = await this.#turnMirror.catchUpFenced();
+      const [fence, isWanted] = await Promise.all([
+        this.#turnMirror.catchUpFenced(),
+        lease.isWanted(),
+      ]);
       this.#turn = new Turn(
         {
           redis: this.#redis.writes,
@@ -157,6 +161,7 @@ class RedisLedger implements Ledger<HostTable>, LedgerInspection {
         },
         lease,
         fence,
+        isWanted,
       );
       return this.#turn;
     } catch (error) {

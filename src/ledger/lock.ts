@@ -18,17 +18,29 @@ const WAIT_MAX_MS = 5_000;
 const DRIFT_FACTOR = 0.01;
 const DRIFT_MS = 2;
 
+/** How long a try that failed is remembered: longer than the pause until the next one. */
+const WANTED_MS = 40;
+
 export class PlacementLock {
+  readonly #redis: Redis;
   readonly #redlock: Redlock;
   readonly #key: string;
+  readonly #wantedKey: string;
   readonly #leaseMs: number;
   readonly #clock: Clock;
 
   /** @param redis a connection of its own, so that nothing large ever stands before the lock */
   constructor(
     redis: Redis,
-    options: { readonly key: string; readonly leaseMs: number; readonly clock: Clock },
+    options: {
+      readonly key: string;
+      readonly wantedKey: string;
+      readonly leaseMs: number;
+      readonly clock: Clock;
+    },
   ) {
+    this.#redis = redis;
+    this.#wantedKey = options.wantedKey;
     this.#redlock = new Redlock([redis], { retryCount: 0, driftFactor: DRIFT_FACTOR });
     this.#key = options.key;
     this.#leaseMs = options.leaseMs;
@@ -45,13 +57,18 @@ export class PlacementLock {
       const since = this.#clock.monotonic();
       try {
         const lock = await this.#redlock.acquire([this.#key], this.#leaseMs);
-        return new Lease(lock, since, this.#leaseMs, this.#clock);
+        return new Lease(lock, since, this.#leaseMs, this.#clock, () => this.#isWanted());
       } catch (error) {
         if (!(await isHeldByAnother(error))) throw unavailable('no answer to the lock', error);
         if (this.#clock.monotonic() > until) throw unavailable('the lock was held all the time');
       }
+      await answered(this.#redis.set(this.#wantedKey, '1', 'PX', WANTED_MS));
       await this.#clock.sleep(RETRY_MS + (Math.random() * 2 - 1) * RETRY_JITTER_MS);
     }
+  }
+
+  async #isWanted(): Promise<boolean> {
+    return (await answered(this.#redis.exists(this.#wantedKey))) > 0;
   }
 }
 
@@ -63,7 +80,14 @@ export class Lease {
   /** When the request was sent: the lease began then or later. */
   #sinceMs: number;
 
-  constructor(lock: Lock, sinceMs: number, leaseMs: number, clock: Clock) {
+  constructor(
+    lock: Lock,
+    sinceMs: number,
+    leaseMs: number,
+    clock: Clock,
+    /** Whether somebody else waits for it. */
+    readonly isWanted: () => Promise<boolean>,
+  ) {
     this.#lock = lock;
     this.#sinceMs = sinceMs;
     this.#leaseMs = leaseMs;

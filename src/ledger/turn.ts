@@ -24,9 +24,14 @@ export class Turn implements PlacementTurn<HostTable> {
   readonly #lease: Lease;
   readonly #fence: number;
   #over = false;
+  #isWanted: boolean;
 
-  /** @param fence the number under which this turn books */
-  constructor(parts: TurnParts, lease: Lease, fence: number) {
+  /**
+   * @param fence the number under which this turn books
+   * @param isWanted whether somebody else waited for the lock a moment ago
+   */
+  constructor(parts: TurnParts, lease: Lease, fence: number, isWanted: boolean) {
+    this.#isWanted = isWanted;
     this.#parts = parts;
     this.#lease = lease;
     this.#fence = fence;
@@ -40,10 +45,15 @@ export class Turn implements PlacementTurn<HostTable> {
     return this.#parts.mirror.epoch;
   }
 
+  get isWanted(): boolean {
+    return this.#isWanted;
+  }
+
   async catchUp(): Promise<void> {
     this.#checkOpen();
     await this.#lease.extend();
-    await this.#parts.mirror.catchUp();
+    const { mirror } = this.#parts;
+    [this.#isWanted] = await Promise.all([this.#lease.isWanted(), mirror.catchUp()]);
   }
 
   async book(bookings: readonly Booking[]): Promise<BookReply> {
