@@ -106,7 +106,7 @@ function outcomeOf(
 /** A repeat of a call tells no contacts: then the lease runs out and the VM is taken again. */
 function takenOf(row: RecordedRow, vm: Vm, taking: Taking | null): WorkItem | null {
   const { address = null, credential = null, ip = null, boot_id = null, overrides = null } = row;
-  if (taking === null || row.lease_owner !== taking.lease || address === null) return null;
+  if (row.lease_owner !== taking?.lease || address === null) return null;
   if (faultOfVm(row) !== null) return null;
   const contact = { host_id: row.host_id, address, credential, ip, boot_id, overrides };
   return workItemOf(contact, vm, taking.lease, 0);

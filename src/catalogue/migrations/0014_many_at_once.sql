@@ -151,22 +151,100 @@ begin
 end
 $$;
 
--- As 0010 has them, with one call less for each change of a VM.
+-- What is shown of a VM, as 0012 has it, for who has looked up the name of its host already: without a
+-- question in it, it is worth a tenth of the time.
+create function vm_facts_on(vm vms, host_name text) returns jsonb
+language plpgsql stable as $$
+begin
+  return jsonb_build_object(
+    'id', vm.id, 'name', vm.name, 'path', vm.path, 'state', vm.state,
+    'desiredState', vm.desired_state,
+    'host', case when vm.host_id is not null
+      then jsonb_build_object('id', vm.host_id, 'name', host_name) end,
+    'resources', vm.resources, 'image', vm.image, 'constraints', vm.constraints,
+    'onHostLoss', vm.on_host_loss,
+    'reason', vm.reason, 'attempts', vm.attempts, 'violations', vm.violations,
+    'waitUntil', shown_time(vm.wait_until), 'createdAt', shown_time(vm.created_at),
+    'updatedAt', shown_time(vm.updated_at));
+end
+$$;
+
+create or replace function vm_facts(vm vms) returns jsonb
+language plpgsql stable as $$
+begin
+  return vm_facts_on(vm, (select name from hosts where id = vm.host_id));
+end
+$$;
+
+-- As 0010 has them; the plans go by the indexes for the reason above.
+create or replace function tell_of_made_vms() returns trigger
+language plpgsql
+set enable_seqscan = off
+as $$
+declare
+  actor jsonb := nullif(current_setting('berth.actor', true), '');
+  actors jsonb := nullif(current_setting('berth.actors', true), '');
+begin
+  with told as materialized (
+    select id, path, host_id, coalesce(actors -> id, actor) as who,
+           vm_facts_on(row(made.*)::vms, (select name from hosts where id = made.host_id)) as facts
+    from made order by seq
+  ), outbox as (
+    insert into outbox (kind, subject_id, path, host_id, facts)
+    select 'vm.created', id, path, host_id, facts from told
+  )
+  insert into audit (actor, action, subject_kind, subject_id, path, after)
+  select who, who ->> 'action', 'vm', id, path, facts from told where who is not null;
+  return null;
+end
+$$;
+
+-- All that one statement has changed. What nobody can see (leases, what is due) is told to nobody.
+create function tell_of_changed_vms() returns trigger
+language plpgsql
+set enable_seqscan = off
+as $$
+declare
+  actor jsonb := nullif(current_setting('berth.actor', true), '');
+begin
+  with told as materialized (
+    select now_so.id, now_so.path, coalesce(now_so.host_id, so_far.host_id) as host_id,
+           case when now_so.state = 'deleted' then 'vm.deleted' else 'vm.changed' end as kind,
+           case when actor is not null then vm_facts(row(so_far.*)::vms) end as before,
+           vm_facts_on(row(now_so.*)::vms,
+                       (select name from hosts where id = now_so.host_id)) as after
+    from now_so join so_far on so_far.id = now_so.id
+    where
+      (so_far.state, so_far.desired_state, so_far.host_id, so_far.name, so_far.path,
+       so_far.image, so_far.wait_until)
+        is distinct from
+      (now_so.state, now_so.desired_state, now_so.host_id, now_so.name, now_so.path,
+       now_so.image, now_so.wait_until)
+      or (so_far.reason, so_far.resources, so_far.constraints, so_far.violations, so_far.attempts)
+        is distinct from
+      (now_so.reason, now_so.resources, now_so.constraints, now_so.violations, now_so.attempts)
+    order by now_so.seq
+  ), outbox as (
+    insert into outbox (kind, subject_id, path, host_id, facts)
+    select kind, id, path, host_id, after from told
+  )
+  insert into audit (actor, action, subject_kind, subject_id, path, before, after)
+  select actor, actor ->> 'action', 'vm', id, path, before, after from told
+  where actor is not null;
+  return null;
+end
+$$;
+
+drop trigger vm_changed on vms;
+create trigger vm_changed after update on vms
+referencing old table as so_far new table as now_so
+for each statement execute function tell_of_changed_vms();
+
+-- Of what was erased alone: what was changed is told above.
 create or replace function tell_of_vm() returns trigger
 language plpgsql as $$
-declare
-  facts jsonb := vm_facts(case when tg_op = 'UPDATE' then new else old end);
-  told vms := case when tg_op = 'UPDATE' then new else old end;
 begin
-  insert into outbox (kind, subject_id, path, host_id, facts)
-  values (case when tg_op = 'DELETE' or told.state = 'deleted' then 'vm.deleted'
-               else 'vm.changed' end,
-          told.id, told.path, coalesce(told.host_id, old.host_id), facts);
-  if is_asked_for() then
-    perform note_change('vm', told.id, told.path,
-                        case when tg_op = 'UPDATE' then vm_facts(old) else facts end,
-                        case when tg_op = 'UPDATE' then facts end);
-  end if;
+  perform tell('vm.deleted', 'vm', old.id, old.path, old.host_id, vm_facts(old), null);
   return null;
 end
 $$;
