@@ -58,7 +58,7 @@ async function record(
     const call = sql<OutcomeRow>`
       select outcome, recorded from record_bookings(
         ${epoch}, ${seq}, ${touched}, ${batch}::jsonb,
-        ${taking?.lease ?? null}, ${taking?.leaseMs ?? null})`;
+        ${taking?.lease ?? null}, ${taking?.leaseMs ?? null}, ${taking?.countMax ?? 0})`;
     return (await call.execute(db)).rows;
   });
   for (const row of rows) {

@@ -50,8 +50,8 @@ export function createControlPlane(
   const ledgerLoop = new LedgerLoop(ports);
   const driver: Driver = {
     promise: (count) => lifecycle.promise(count),
-    keep: (count, taken) => {
-      lifecycle.keep(count, taken);
+    keep: (taking, taken) => {
+      lifecycle.keep(taking, taken);
     },
     poke: () => {
       lifecycle.poke();

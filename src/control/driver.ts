@@ -4,15 +4,12 @@ import type { Taking, WorkItem } from '../model/ports.js';
 export interface Driver {
   /**
    * A lease for VMs that are about to be recorded, so that nobody has to look for them afterwards.
-   * Room is kept for all of them until `keep`.
-   * @returns null when there is no room to drive them at once
+   * Room is kept for as many as it says, until `keep`.
+   * @returns null when there is no room to drive any of them at once
    */
   promise(count: number): Taking | null;
-  /**
-   * Drives what was taken under a lease.
-   * @param count as it was promised
-   */
-  keep(count: number, taken: readonly WorkItem[]): void;
+  /** Drives what was taken under a lease. */
+  keep(taking: Taking, taken: readonly WorkItem[]): void;
   /** VMs were recorded that nobody has taken. */
   poke(): void;
 }

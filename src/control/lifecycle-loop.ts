@@ -71,17 +71,17 @@ export class LifecycleLoop implements Driver {
   }
 
   promise(count: number): Taking | null {
-    if (count > this.#room()) return null;
-    this.#promised += count;
-    return { lease: this.#context.ports.newId(), leaseMs: this.#settings.leaseMs };
+    const countMax = Math.min(count, this.#room());
+    if (countMax <= 0) return null;
+    this.#promised += countMax;
+    return { lease: this.#context.ports.newId(), leaseMs: this.#settings.leaseMs, countMax };
   }
 
-  keep(count: number, taken: readonly WorkItem[]): void {
-    this.#promised -= count;
+  keep({ countMax }: Taking, taken: readonly WorkItem[]): void {
+    this.#promised -= countMax;
     // Who waits for the answer of the record comes before the agents.
     const othersTurn = this.#context.ports.clock.sleep(0);
     for (const item of taken) this.#begin(item, othersTurn);
-    if (taken.length < count) this.poke();
   }
 
   /** Finishes the steps under way and takes no more. */

@@ -121,7 +121,8 @@ export class Recorder {
       if (reply.kind === 'done') taken.push(...reply.outcomes.flatMap(workOf));
       return reply;
     } finally {
-      driver.keep(items.length, taken);
+      driver.keep(taking, taken);
+      if (taken.length < items.length) driver.poke();
     }
   }
 

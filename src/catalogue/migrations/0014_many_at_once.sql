@@ -13,9 +13,10 @@ drop function record_plain(jsonb);
 -- As 0012 has it. What stands in the way is looked for once for all of them. Every plan goes by the
 -- indexes, one row after the other: a plan that was made and kept while the tables were small would
 -- read them whole when they have grown.
--- lease: under which the VMs are taken from the start, as the lifecycle takes its work, and for how
--- long; null: they are not. What is taken is told with where its host's agent is.
-create function record_plain(items jsonb, lease text, lease_ms double precision)
+-- lease: under which the first so many VMs are taken from the start, as the lifecycle takes its work,
+-- and for how long. What is taken is told with where its host's agent is.
+create function record_plain(
+  items jsonb, lease text, lease_ms double precision, lease_count integer)
 returns setof record_result
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -65,9 +66,11 @@ begin
            vm ->> 'image', vm -> 'constraints', vm ->> 'requestHash',
            'running', 'placed', booking ->> 'hostId', jsonb_build_array(item -> 'attempt'),
            coalesce(item -> 'violations', '[]'), item ->> 'strategy', clock_timestamp(),
-           coalesce(vm ->> 'onHostLoss', 'keep'), lease,
-           clock_timestamp() + lease_ms * interval '1 millisecond',
-           case when lease is not null then 'running' end
+           coalesce(vm ->> 'onHostLoss', 'keep'),
+           case when place <= lease_count then lease end,
+           case when place <= lease_count
+             then clock_timestamp() + lease_ms * interval '1 millisecond' end,
+           case when place <= lease_count then 'running' end
     from jsonb_array_elements(items) with ordinality as i(item, place),
          lateral (select item -> 'vm' as vm, item -> 'booking' as booking) as parts
     order by place
@@ -89,9 +92,9 @@ begin
   return query
     select 'recorded', to_jsonb(made_vms[place]) || jsonb_build_object(
       'host_name', hosts.name, 'booking_id', booking_ids[place], 'assignment', assigned[place])
-      || case when lease is null then '{}' else jsonb_build_object(
+      || case when place <= lease_count then jsonb_build_object(
         'address', hosts.address, 'credential', hosts.credential, 'ip', hosts.ip,
-        'boot_id', hosts.boot_id, 'overrides', hosts.overrides) end
+        'boot_id', hosts.boot_id, 'overrides', hosts.overrides) else '{}' end
     from generate_subscripts(made_vms, 1) as place
     join hosts on hosts.id = made_vms[place].host_id
     order by place;
@@ -102,7 +105,7 @@ $$;
 -- alone are taken under the lease.
 create function record_bookings(
   expected_epoch bigint, batch_seq bigint, touched text[], parties jsonb,
-  lease text default null, lease_ms double precision default null)
+  lease text default null, lease_ms double precision default null, lease_count integer default 0)
 returns table (outcome text, recorded jsonb)
 language plpgsql as $$
 declare
@@ -125,12 +128,15 @@ begin
   plain_parties := (
     select jsonb_agg(value) from jsonb_array_elements(parties) where is_plain(value));
   if jsonb_array_length(plain_parties) = jsonb_array_length(parties) then
-    return query select told.outcome, told.recorded from record_plain(parties, lease, lease_ms) as told;
+    return query
+      select told.outcome, told.recorded
+      from record_plain(parties, lease, lease_ms, lease_count) as told;
     if found then
       return;
     end if;
   else
-    plain := array(select told from record_plain(plain_parties, lease, lease_ms) as told);
+    plain := array(
+      select told from record_plain(plain_parties, lease, lease_ms, lease_count) as told);
   end if;
   for party in select value from jsonb_array_elements(parties) loop
     if cardinality(plain) > 0 and is_plain(party) then

@@ -59,6 +59,8 @@ export interface Taking {
   /** A fresh name. */
   readonly lease: string;
   readonly leaseMs: number;
+  /** So many of them, the first ones. */
+  readonly countMax: number;
 }
 
 /**
@@ -242,7 +244,7 @@ export interface Catalogue
    * id, and each takes a booking only if it is open and `allocated + requested ≤ limit`.
    * Repeating a call whose answer was lost is safe.
    * @param taking new VMs that stand alone and are in no group are taken under this lease, if
-   *   nothing stands in the way of any of them; nobody has to look for them then
+   *   nothing stands in the way of any of them: nobody has to look for them then
    */
   record(
     epoch: number,

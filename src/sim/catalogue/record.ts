@@ -40,7 +40,8 @@ function record(
   const plain = new Map<RecordItem, RecordOutcome>();
   for (const item of plainOnes(tables, items)) {
     const outcome = recordBooking(tables, item);
-    plain.set(item, taking === null ? outcome : taken(tables, item, outcome, taking));
+    const isTaken = taking !== null && plain.size < taking.countMax;
+    plain.set(item, isTaken ? taken(tables, item, outcome, taking) : outcome);
   }
   const outcomes = partiesOf(items).flatMap((party) => {
     const told = plain.get(party[0]);
