@@ -146,10 +146,7 @@ class RedisLedger implements Ledger<HostTable>, LedgerInspection {
     const lease = await this.#lock.acquire();
     this.#turn?.revoke();
     try {
-      const [fence, isWanted] = await Promise.all([
-        this.#turnMirror.catchUpFenced(),
-        lease.isWanted(),
-      ]);
+      const fence = await this.#turnMirror.catchUpFenced();
       this.#turn = new Turn(
         {
           redis: this.#redis.writes,
@@ -161,7 +158,6 @@ class RedisLedger implements Ledger<HostTable>, LedgerInspection {
         },
         lease,
         fence,
-        isWanted,
       );
       return this.#turn;
     } catch (error) {

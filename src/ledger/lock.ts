@@ -57,7 +57,7 @@ export class PlacementLock {
       const since = this.#clock.monotonic();
       try {
         const lock = await this.#redlock.acquire([this.#key], this.#leaseMs);
-        return new Lease(lock, since, this.#leaseMs, this.#clock, () => this.#isWanted());
+        return new Lease(lock, since, this.#leaseMs, this.#clock);
       } catch (error) {
         if (!(await isHeldByAnother(error))) throw unavailable('no answer to the lock', error);
         if (this.#clock.monotonic() > until) throw unavailable('the lock was held all the time');
@@ -65,10 +65,6 @@ export class PlacementLock {
       await answered(this.#redis.set(this.#wantedKey, '1', 'PX', WANTED_MS));
       await this.#clock.sleep(RETRY_MS + (Math.random() * 2 - 1) * RETRY_JITTER_MS);
     }
-  }
-
-  async #isWanted(): Promise<boolean> {
-    return (await answered(this.#redis.exists(this.#wantedKey))) > 0;
   }
 }
 
@@ -80,14 +76,7 @@ export class Lease {
   /** When the request was sent: the lease began then or later. */
   #sinceMs: number;
 
-  constructor(
-    lock: Lock,
-    sinceMs: number,
-    leaseMs: number,
-    clock: Clock,
-    /** Whether somebody else waits for it. */
-    readonly isWanted: () => Promise<boolean>,
-  ) {
+  constructor(lock: Lock, sinceMs: number, leaseMs: number, clock: Clock) {
     this.#lock = lock;
     this.#sinceMs = sinceMs;
     this.#leaseMs = leaseMs;

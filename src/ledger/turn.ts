@@ -24,14 +24,9 @@ export class Turn implements PlacementTurn<HostTable> {
   readonly #lease: Lease;
   readonly #fence: number;
   #over = false;
-  #isWanted: boolean;
 
-  /**
-   * @param fence the number under which this turn books
-   * @param isWanted whether somebody else waited for the lock a moment ago
-   */
-  constructor(parts: TurnParts, lease: Lease, fence: number, isWanted: boolean) {
-    this.#isWanted = isWanted;
+  /** @param fence the number under which this turn books */
+  constructor(parts: TurnParts, lease: Lease, fence: number) {
     this.#parts = parts;
     this.#lease = lease;
     this.#fence = fence;
@@ -46,14 +41,13 @@ export class Turn implements PlacementTurn<HostTable> {
   }
 
   get isWanted(): boolean {
-    return this.#isWanted;
+    return this.#parts.mirror.lockIsWanted;
   }
 
   async catchUp(): Promise<void> {
     this.#checkOpen();
     await this.#lease.extend();
-    const { mirror } = this.#parts;
-    [this.#isWanted] = await Promise.all([this.#lease.isWanted(), mirror.catchUp()]);
+    await this.#parts.mirror.catchUp();
   }
 
   async book(bookings: readonly Booking[]): Promise<BookReply> {
