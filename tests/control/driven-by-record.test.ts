@@ -52,9 +52,9 @@ describe('a recorded batch', () => {
       ({ catalogue }) => ({
         catalogue: {
           ...catalogue,
-          // What its host did not answer in time is tried again.
+          // Its host may want to be asked again; that comes later.
           takeWork: async (...how) =>
-            (await catalogue.takeWork(...how)).filter(({ tries }) => tries > 0),
+            (await catalogue.takeWork(...how)).filter(({ vm }) => vm.state !== 'placed'),
         },
       }),
       { lifecycle: LIFECYCLE },
