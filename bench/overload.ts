@@ -89,7 +89,7 @@ async function main(agents: ChildProcess, port: number): Promise<void> {
   await once(agents, 'message');
   const cluster = await Cluster.start();
   try {
-    const { url, program } = await cluster.replica({ LOG_LEVEL: 'error' });
+    const { url, program } = await cluster.replica({ LOG_LEVEL: 'error', HEALTH_PERIOD_S: '30' });
     const pid = program.process.pid ?? 0;
     await join(url, port);
     await load(url, 3);

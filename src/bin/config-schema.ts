@@ -226,7 +226,7 @@ const fields = z.strictObject({
     .strictObject({
       leaseMs: whole(1000, 600_000).default(10_000),
       tickMs: whole(50, 60_000).default(1000),
-      concurrencyMax: whole(1, 1024).default(64),
+      concurrencyMax: whole(1, 1024).default(512),
       perHostMax: whole(1, 1024).default(8),
     })
     .prefault({}),

@@ -4,13 +4,24 @@
  */
 import { sql } from 'kysely';
 import type { AuditAction } from '../model/audit.js';
-import type { Catalogue, RecordItem, RecordOutcome, RecordReply } from '../model/ports.js';
+import type {
+  Catalogue,
+  RecordItem,
+  RecordOutcome,
+  RecordReply,
+  Taking,
+  WorkItem,
+} from '../model/ports.js';
+import type { Vm } from '../model/vm.js';
 import { systemClock } from '../std/clock.js';
 import type { Database } from './connection.js';
 import { answered, isNoAnswer } from './failures.js';
 import { jsonOf } from './json.js';
 import { reservationOf, type ReservationRow } from './reservations.js';
 import { vmOf, type VmRow } from './rows.js';
+import { faultOfVm } from './sound.js';
+import type { HostContactRow } from './vms.js';
+import { workItemOf } from './work.js';
 
 const TRIES_MAX = 5;
 /** No new try begins later: a lost connection is worth one, a database that hangs is not. */
@@ -20,12 +31,17 @@ const PAUSE_MS = 50;
 
 type OutcomeRow =
   | { readonly outcome: 'stale_epoch' }
-  | { readonly outcome: 'recorded'; readonly recorded: VmRow & { readonly assignment: number } }
+  | { readonly outcome: 'recorded'; readonly recorded: RecordedRow }
   | { readonly outcome: 'reserved'; readonly recorded: ReservationRow }
   | { readonly outcome: Exclude<RecordOutcome['kind'], 'recorded' | 'reserved'> };
 
+type RecordedRow = VmRow & { readonly assignment: number; readonly lease_owner: string | null } &
+  /** Only of VMs that were taken. */
+  Partial<HostContactRow>;
+
 export const recordOf = (db: Database): Pick<Catalogue, 'record'> => ({
-  record: (epoch, seq, items) => answered(() => record(db, epoch, seq, items)),
+  record: (epoch, seq, items, taking = null) =>
+    answered(() => record(db, epoch, seq, items, taking)),
 });
 
 async function record(
@@ -33,6 +49,7 @@ async function record(
   epoch: number,
   seq: number,
   items: readonly RecordItem[],
+  taking: Taking | null,
 ): Promise<RecordReply> {
   const batch = jsonOf(partiesOf(items));
   const touched = touchedBy(items);
@@ -40,12 +57,13 @@ async function record(
   const rows = await saidUntilAnswered(async () => {
     const call = sql<OutcomeRow>`
       select outcome, recorded from record_bookings(
-        ${epoch}, ${seq}, ${touched}, ${batch}::jsonb)`;
+        ${epoch}, ${seq}, ${touched}, ${batch}::jsonb,
+        ${taking?.lease ?? null}, ${taking?.leaseMs ?? null}, ${taking?.countMax ?? 0})`;
     return withUsers(db, items, async (tx) => (await call.execute(tx)).rows);
   });
   for (const row of rows) {
     if (row.outcome === 'stale_epoch') return { kind: 'stale_epoch' };
-    outcomes.push(outcomeOf(row));
+    outcomes.push(outcomeOf(row, taking));
   }
   return { kind: 'done', outcomes };
 }
@@ -78,15 +96,35 @@ async function saidUntilAnswered<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
-function outcomeOf(row: Exclude<OutcomeRow, { outcome: 'stale_epoch' }>): RecordOutcome {
+function outcomeOf(
+  row: Exclude<OutcomeRow, { outcome: 'stale_epoch' }>,
+  taking: Taking | null,
+): RecordOutcome {
   switch (row.outcome) {
-    case 'recorded':
-      return { kind: 'recorded', vm: vmOf(row.recorded), assignment: row.recorded.assignment };
+    case 'recorded': {
+      const vm = vmOf(row.recorded);
+      const work = takenOf(row.recorded, vm, taking);
+      return {
+        kind: 'recorded',
+        vm,
+        assignment: row.recorded.assignment,
+        ...(work === null ? {} : { work }),
+      };
+    }
     case 'reserved':
       return { kind: 'reserved', reservation: reservationOf(row.recorded) };
     default:
       return { kind: row.outcome };
   }
+}
+
+/** A repeat of a call tells no contacts: then the lease runs out and the VM is taken again. */
+function takenOf(row: RecordedRow, vm: Vm, taking: Taking | null): WorkItem | null {
+  const { address = null, credential = null, ip = null, boot_id = null, overrides = null } = row;
+  if (row.lease_owner !== taking?.lease || address === null) return null;
+  if (faultOfVm(row) !== null) return null;
+  const contact = { host_id: row.host_id, address, credential, ip, boot_id, overrides };
+  return workItemOf(contact, vm, taking.lease, 0);
 }
 
 /** Hosts on which something is booked or given back. */

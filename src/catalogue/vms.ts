@@ -109,7 +109,7 @@ const refusedWant = ({ state, desiredState }: Vm): DomainError =>
   );
 
 /** Where the agent of a VM's host is; null when it has no host. */
-interface HostContactRow {
+export interface HostContactRow {
   readonly address: string | null;
   readonly credential: string | null;
   readonly ip: string | null;

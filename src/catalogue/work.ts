@@ -7,7 +7,7 @@ import { answered } from './failures.js';
 import { jsonOf, jsonOrNull } from './json.js';
 import { vmOf, type VmRow } from './rows.js';
 import { faultOfVm, type OnSetAside } from './sound.js';
-import { selectVms } from './vms.js';
+import { selectVms, type HostContactRow } from './vms.js';
 
 type Work = Pick<Catalogue, 'takeWork' | 'saveProgress' | 'releaseVm'>;
 
@@ -55,23 +55,31 @@ async function takeWork(
   const tries = new Map(taken.map((row) => [row.id, row.tries]));
   const all = await selectVms(db, sql`vms.id = any(${[...tries.keys()]})`);
   const rows = await withoutUnsound(db, lease, all, onSetAside);
-  return rows.map((row) => ({
-    lease,
-    vm: vmOf(row),
-    contact:
-      row.host_id === null || row.address === null || row.credential === null
-        ? null
-        : {
-            hostId: row.host_id,
-            address: row.address,
-            ip: row.ip,
-            credential: row.credential,
-            ...(row.boot_id === null ? {} : { bootId: row.boot_id }),
-          },
-    overrides: row.overrides ?? {},
-    tries: tries.get(row.id) ?? 0,
-  }));
+  return rows.map((row) => workItemOf(row, vmOf(row), lease, tries.get(row.id) ?? 0));
 }
+
+/** A VM that was taken. */
+export const workItemOf = (
+  host: HostContactRow & Pick<VmRow, 'host_id'>,
+  vm: Vm,
+  lease: string,
+  tries: number,
+): WorkItem => ({
+  lease,
+  vm,
+  contact:
+    host.host_id === null || host.address === null || host.credential === null
+      ? null
+      : {
+          hostId: host.host_id,
+          address: host.address,
+          ip: host.ip,
+          credential: host.credential,
+          ...(host.boot_id === null ? {} : { bootId: host.boot_id }),
+        },
+  overrides: host.overrides ?? {},
+  tries,
+});
 
 /** A removal needs nothing of what may be wrong with a row. */
 async function withoutUnsound<Row extends VmRow>(

@@ -10,6 +10,7 @@ import { createVm } from './create-vm.js';
 import { createAll, createSome } from './create-vms.js';
 import { DrainLoop } from './drain-loop.js';
 import { driftChore } from './drift-chore.js';
+import type { Driver } from './driver.js';
 import { drainVerbs } from './drain-verbs.js';
 import { fenceVerbs } from './fence-verbs.js';
 import { HealthLoop } from './health-loop.js';
@@ -48,9 +49,23 @@ export function createControlPlane(
   asked: Ports = ports,
 ): ControlPlane {
   const ledgerLoop = new LedgerLoop(ports);
-  const scheduler = new Scheduler(ports, settings.scheduler, (reason, epoch) => {
-    ledgerLoop.disagree(reason, epoch);
-  });
+  const driver: Driver = {
+    promise: (count) => lifecycle.promise(count),
+    keep: (taking, taken) => {
+      lifecycle.keep(taking, taken);
+    },
+    poke: () => {
+      lifecycle.poke();
+    },
+  };
+  const scheduler = new Scheduler(
+    ports,
+    settings.scheduler,
+    (reason, epoch) => {
+      ledgerLoop.disagree(reason, epoch);
+    },
+    driver,
+  );
   const lifecycle = new LifecycleLoop(
     { ports, scheduler, attemptsMax: settings.lifecycle.attemptsMax },
     settings.lifecycle,
@@ -94,12 +109,10 @@ export function createControlPlane(
     ...rebuildChores(ports),
   ]);
 
-  /** What is booked has work for the lifecycle; what cannot be, may be for the ledger's sake. */
+  /** What cannot be booked may be so for the ledger's sake. */
   const booking = async <T>(call: () => Promise<T>): Promise<T> => {
     try {
-      const result = await call();
-      lifecycle.poke();
-      return result;
+      return await call();
     } catch (error) {
       if (error instanceof DomainError && error.code.startsWith('ledger_')) ledgerLoop.poke();
       throw error;
@@ -108,7 +121,7 @@ export function createControlPlane(
 
   const want = async (id: string, desired: 'running' | 'stopped' | 'deleted', by: Caller) => {
     const vm = await wantVm(asked, id, desired, by);
-    lifecycle.poke();
+    lifecycle.wanted(id);
     return vm;
   };
 

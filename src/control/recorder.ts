@@ -7,7 +7,8 @@
  */
 import { DomainError } from '../model/errors.js';
 import { factsOf } from '../model/host.js';
-import type { LedgerBooking, RecordOutcome } from '../model/ports.js';
+import type { LedgerBooking, RecordOutcome, RecordReply, WorkItem } from '../model/ports.js';
+import type { Driver } from './driver.js';
 import {
   recordItemOf,
   refuseParty,
@@ -33,6 +34,7 @@ export interface RecorderEvents {
   readonly placeAgain: (party: Party) => void;
   /** A batch could not be recorded. */
   readonly onNoAnswer: (error: unknown) => void;
+  readonly driver: Driver;
 }
 
 type Refusal = Exclude<RecordOutcome['kind'], 'recorded' | 'reserved'>;
@@ -59,7 +61,12 @@ export class Recorder {
 
   /** Resolves when another batch may be recorded. */
   async slot(): Promise<void> {
-    while (this.full) await Promise.race(this.#underWay);
+    while (this.full) await this.next();
+  }
+
+  /** Resolves when one of the batches under way has been recorded. */
+  async next(): Promise<void> {
+    await Promise.race(this.#underWay);
   }
 
   async idle(): Promise<void> {
@@ -80,10 +87,10 @@ export class Recorder {
   }
 
   async #record(epoch: number, seq: number, batch: readonly BookedParty[]): Promise<void> {
-    const { catalogue, clock, telemetry } = this.#ports;
+    const { clock, telemetry } = this.#ports;
     const all = batch.flatMap(({ members }) => members);
     const started = clock.monotonic();
-    const reply = await catalogue.record(epoch, seq, all.map(recordItemOf));
+    const reply = await this.#recordAndDrive(epoch, seq, all);
     telemetry.observe('berth_stage_seconds', (clock.monotonic() - started) / 1000, {
       stage: 'record',
     });
@@ -96,6 +103,27 @@ export class Recorder {
     }
     this.#ports.checkpoint('create:recorded');
     this.#settle(epoch, batch, reply.outcomes);
+  }
+
+  /** The VMs are taken with their record where there is room to drive them at once. */
+  async #recordAndDrive(epoch: number, seq: number, all: readonly Booked[]): Promise<RecordReply> {
+    const { driver } = this.#events;
+    const items = all.map(recordItemOf);
+    const taking = driver.promise(items.length);
+    if (taking === null) {
+      const reply = await this.#ports.catalogue.record(epoch, seq, items);
+      driver.poke();
+      return reply;
+    }
+    const taken: WorkItem[] = [];
+    try {
+      const reply = await this.#ports.catalogue.record(epoch, seq, items, taking);
+      if (reply.kind === 'done') taken.push(...reply.outcomes.flatMap(workOf));
+      return reply;
+    } finally {
+      driver.keep(taking, taken);
+      if (taken.length < items.length) driver.poke();
+    }
   }
 
   #afterStaleEpoch(party: Party): void {
@@ -193,6 +221,9 @@ export class Recorder {
 
 const isKept = (outcome: RecordOutcome | undefined): boolean =>
   outcome?.kind === 'recorded' || outcome?.kind === 'reserved';
+
+const workOf = (outcome: RecordOutcome): readonly WorkItem[] =>
+  outcome.kind === 'recorded' && outcome.work !== undefined ? [outcome.work] : [];
 
 const refusalOf = (outcome: RecordOutcome | undefined): Refusal =>
   outcome === undefined || outcome.kind === 'recorded' || outcome.kind === 'reserved'

@@ -6,12 +6,16 @@
  * A batch takes what waits while the last one is under way (group commit), so nobody lingers when
  * the house is quiet. The next batch may be placed while the last one is being recorded: its
  * bookings already stand in mirror and ledger, so a refusal by the catalogue only gives room back.
+ * Callers that ask again as soon as they are answered would all come to wait for one and the same
+ * record; so when none is under way, half of many are taken, and the halves go on in turns: one is
+ * placed and booked while the other is recorded.
  *
  * What is placed, booked, recorded or refused as one is a party: a set, or a single request.
  */
 import { DomainError, hasCode, invariant } from '../model/errors.js';
 import type { BookOutcome, PlacementTurn } from '../model/ports.js';
 import type { HostTable } from '../placement/host-table.js';
+import { NO_DRIVER, type Driver } from './driver.js';
 import { PartyQueue } from './party-queue.js';
 import { placeParty, type PartyProposal } from './place-party.js';
 import {
@@ -32,6 +36,9 @@ import type { SchedulerSettings } from './settings.js';
 /** Rounds of choosing and booking in one batch, when others have changed the ledger meanwhile. */
 const ROUNDS_MAX = 5;
 
+/** Fewer are recorded in one go: two records would cost more than the wait for one. */
+const HALVED_MIN = 16;
+
 export class Scheduler {
   readonly #ports: Ports;
   readonly #settings: SchedulerSettings;
@@ -39,12 +46,18 @@ export class Scheduler {
   readonly #queue = new PartyQueue();
   #running: Promise<void> | null = null;
   #stopping = false;
+  #arriving: Promise<void> | null = null;
+  #onArrival: () => void = () => undefined;
 
-  /** @param onDisagreement called when the catalogue refuses what the ledger granted */
+  /**
+   * @param onDisagreement called when the catalogue refuses what the ledger granted
+   * @param driver is handed what was recorded
+   */
   constructor(
     ports: Ports,
     settings: SchedulerSettings,
     onDisagreement: (reason: string, epoch: number) => void,
+    driver: Driver = NO_DRIVER,
   ) {
     this.#ports = ports;
     this.#settings = settings;
@@ -56,6 +69,7 @@ export class Scheduler {
       onNoAnswer: (error) => {
         this.#refuseAll(error);
       },
+      driver,
     });
   }
 
@@ -128,6 +142,7 @@ export class Scheduler {
 
   #enqueue(party: Party): void {
     this.#queue.push(party);
+    this.#onArrival();
     this.#kick();
   }
 
@@ -174,8 +189,7 @@ export class Scheduler {
         this.#dropStale();
         silence = await this.#batch(turn, isFresh);
         isFresh = false;
-        if (silence !== null) break;
-      } while (this.#queue.size > 0 && !this.#recorder.full && clock.monotonic() < until);
+      } while (silence === null && (await this.#goesOn(turn, until)));
     } finally {
       await turn.end();
     }
@@ -184,17 +198,51 @@ export class Scheduler {
   }
 
   /**
+   * Whether the turn has another batch. While one is being recorded, those who asked for the one
+   * before it are about to come back: the lock is kept for them, unless another replica wants it.
+   */
+  async #goesOn(turn: PlacementTurn<HostTable>, until: number): Promise<boolean> {
+    const { clock } = this.#ports;
+    const over = new AbortController();
+    const end = clock.sleep(until - clock.monotonic(), over.signal);
+    try {
+      while (clock.monotonic() < until) {
+        if (this.#queue.size > 0 && !this.#recorder.full) return true;
+        if (turn.isWanted || !this.#recorder.busy) return false;
+        await Promise.race([this.#recorder.next(), this.#arrival(), end]);
+      }
+      return false;
+    } finally {
+      over.abort();
+    }
+  }
+
+  /** Resolves when the next party comes. */
+  #arrival(): Promise<void> {
+    this.#arriving ??= new Promise((resolve) => {
+      this.#onArrival = () => {
+        this.#arriving = null;
+        resolve();
+      };
+    });
+    return this.#arriving;
+  }
+
+  /**
    * @param isFresh the turn has just begun: its fleet is as the ledger was a moment ago
    * @returns why the ledger cannot be asked, after all who wait were told so; null: it can
    */
   async #batch(turn: PlacementTurn<HostTable>, isFresh: boolean): Promise<unknown> {
     const { clock, telemetry } = this.#ports;
-    let open = this.#queue.take(this.#settings.batchMax);
-    if (open.length === 0) return null;
-    telemetry.observe('berth_placement_batch_size', sizeOf(open));
+    let open: readonly Party[] = [];
     try {
+      // Before anybody is taken: more come meanwhile.
+      if (!isFresh) await turn.catchUp();
+      open = this.#queue.take(this.#sizeOfNext());
+      if (open.length === 0) return null;
+      telemetry.observe('berth_placement_batch_size', sizeOf(open));
       for (let round = 0; open.length > 0 && round < ROUNDS_MAX; round += 1) {
-        if (!isFresh || round > 0) await turn.catchUp();
+        if (round > 0) await turn.catchUp();
         const proposals = this.#place(turn.fleet, open);
         open = proposals.map(({ party }) => party);
         if (proposals.length === 0) break;
@@ -223,6 +271,13 @@ export class Scheduler {
       this.#refuseAll(error);
       return error;
     }
+  }
+
+  /** Requests that the next batch takes. */
+  #sizeOfNext(): number {
+    const { size } = this.#queue;
+    const share = this.#recorder.busy || size < HALVED_MIN ? size : Math.ceil(size / 2);
+    return Math.min(share, this.#settings.batchMax);
   }
 
   /** Chooses hosts and books them in the mirror, so that the next one sees it. */

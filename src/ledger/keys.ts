@@ -14,6 +14,8 @@ export interface CellKeys {
   readonly stagings: string;
   /** The placement lock. */
   readonly lock: string;
+  /** There for a moment after somebody did not get the lock. */
+  readonly lockWanted: string;
   /** What all of these begin with; for scripts. A ledger's keys go on with its incarnation and `:`. */
   readonly prefix: string;
   /** The keys of one ledger, in place or not. */
@@ -53,6 +55,7 @@ export function cellKeys(cell: string): CellKeys {
     log: `${prefix}log`,
     stagings: `${prefix}stagings`,
     lock: `${prefix}lock:placement`,
+    lockWanted: `${prefix}lock:wanted`,
     prefix,
     ledger: (incarnation) => keysUnder(`${prefix}${incarnation}:`),
   };

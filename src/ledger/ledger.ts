@@ -115,6 +115,7 @@ class RedisLedger implements Ledger<HostTable>, LedgerInspection {
     this.#logLengthMax = options.logLengthMax ?? LOG_LENGTH_MAX;
     this.#lock = new PlacementLock(redis.lock, {
       key: this.#keys.lock,
+      wantedKey: this.#keys.lockWanted,
       leaseMs: options.lockLeaseMs ?? LOCK_LEASE_MS,
       clock: options.clock,
     });

@@ -18,17 +18,29 @@ const WAIT_MAX_MS = 5_000;
 const DRIFT_FACTOR = 0.01;
 const DRIFT_MS = 2;
 
+/** How long a try that failed is remembered: longer than the pause until the next one. */
+const WANTED_MS = 40;
+
 export class PlacementLock {
+  readonly #redis: Redis;
   readonly #redlock: Redlock;
   readonly #key: string;
+  readonly #wantedKey: string;
   readonly #leaseMs: number;
   readonly #clock: Clock;
 
   /** @param redis a connection of its own, so that nothing large ever stands before the lock */
   constructor(
     redis: Redis,
-    options: { readonly key: string; readonly leaseMs: number; readonly clock: Clock },
+    options: {
+      readonly key: string;
+      readonly wantedKey: string;
+      readonly leaseMs: number;
+      readonly clock: Clock;
+    },
   ) {
+    this.#redis = redis;
+    this.#wantedKey = options.wantedKey;
     this.#redlock = new Redlock([redis], { retryCount: 0, driftFactor: DRIFT_FACTOR });
     this.#key = options.key;
     this.#leaseMs = options.leaseMs;
@@ -50,6 +62,7 @@ export class PlacementLock {
         if (!(await isHeldByAnother(error))) throw unavailable('no answer to the lock', error);
         if (this.#clock.monotonic() > until) throw unavailable('the lock was held all the time');
       }
+      await answered(this.#redis.set(this.#wantedKey, '1', 'PX', WANTED_MS));
       await this.#clock.sleep(RETRY_MS + (Math.random() * 2 - 1) * RETRY_JITTER_MS);
     }
   }

@@ -51,6 +51,7 @@ export class Mirror {
   #seq = 0;
   #entryId = '0-0';
   #dirty = true;
+  #lockIsWanted = false;
   /** Readings follow one another: two at once would apply entries in the wrong order. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -71,6 +72,11 @@ export class Mirror {
   /** Number of the last change that the table shows. */
   get seq(): number {
     return this.#seq;
+  }
+
+  /** Whether somebody waited for the placement lock when this last looked. */
+  get lockIsWanted(): boolean {
+    return this.#lockIsWanted;
   }
 
   /** The table is not to be believed: read everything next time. */
@@ -145,14 +151,20 @@ export class Mirror {
 
   async #ask(raiseFence: boolean) {
     const seenBefore = this.#highWater.seen(this.#incarnation);
-    const { meta, log } = this.#keys;
+    const { meta, log, lockWanted } = this.#keys;
     const pipeline = this.#redis.pipeline();
     if (raiseFence) pipeline.hincrby(meta, 'fence', 1);
     pipeline.hmget(meta, 'incarnation', 'seq');
     pipeline.xrange(log, `(${this.#entryId}`, '+', 'COUNT', ENTRIES_MAX);
+    pipeline.exists(lockWanted);
     const answers = await replies(pipeline);
     const fence = raiseFence ? Number(answers.shift()) : 0;
-    const [known, entries] = answers as [readonly (string | null)[], readonly Entry[]];
+    const [known, entries, wanted] = answers as [
+      readonly (string | null)[],
+      readonly Entry[],
+      number,
+    ];
+    this.#lockIsWanted = wanted > 0;
     const [incarnation, seq] = known;
     if (incarnation === null || incarnation === undefined) throw rebuilding('there is no ledger');
     if (this.#highWater.isLost(incarnation)) throw rebuilding('Redis has lost changes');

@@ -40,6 +40,10 @@ export class Turn implements PlacementTurn<HostTable> {
     return this.#parts.mirror.epoch;
   }
 
+  get isWanted(): boolean {
+    return this.#parts.mirror.lockIsWanted;
+  }
+
   async catchUp(): Promise<void> {
     this.#checkOpen();
     await this.#lease.extend();

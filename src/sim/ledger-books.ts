@@ -52,12 +52,16 @@ const empty = (): Contents => ({
   staged: new Map(),
 });
 
+/** Longer than the pauses between tries of one who waits for the lock. */
+const LOCK_WANTED_MS = 150;
+
 export class LedgerBooks {
   readonly #nowMs: () => number;
   readonly #logLengthMax: number;
   #is = empty();
   #stamp = 0;
   #lock: { readonly token: string; untilMs: number } | null = null;
+  #wantedUntilMs = -Infinity;
 
   /** @param nowMs its own clock */
   constructor(nowMs: () => number, logLengthMax = 1_000) {
@@ -71,10 +75,16 @@ export class LedgerBooks {
   lock(token: string, leaseMs: number): boolean {
     const nowMs = this.#nowMs();
     if (this.#lock !== null && this.#lock.untilMs > nowMs && this.#lock.token !== token) {
+      this.#wantedUntilMs = nowMs + LOCK_WANTED_MS;
       return false;
     }
     this.#lock = { token, untilMs: nowMs + leaseMs };
     return true;
+  }
+
+  /** Whether somebody did not get it a moment ago. */
+  get lockIsWanted(): boolean {
+    return this.#wantedUntilMs > this.#nowMs();
   }
 
   /** Renews a lock that is held still. */

@@ -179,9 +179,11 @@ interface TurnParts {
 class Turn implements PlacementTurn<HostTable> {
   readonly #parts: TurnParts;
   #over = false;
+  #isWanted: boolean;
 
   constructor(parts: TurnParts) {
     this.#parts = parts;
+    this.#isWanted = parts.books.lockIsWanted;
   }
 
   get fleet(): HostTable {
@@ -190,6 +192,10 @@ class Turn implements PlacementTurn<HostTable> {
 
   get epoch(): number {
     return this.#parts.mirror.epoch;
+  }
+
+  get isWanted(): boolean {
+    return this.#isWanted;
   }
 
   async catchUp(): Promise<void> {
@@ -203,6 +209,7 @@ class Turn implements PlacementTurn<HostTable> {
       lease.sinceMs = sinceMs;
     }
     await mirror.catchUp(false);
+    this.#isWanted = books.lockIsWanted;
   }
 
   async book(bookings: readonly Booking[]): Promise<BookReply> {

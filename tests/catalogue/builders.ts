@@ -14,6 +14,7 @@ import type {
   Progress,
   RecordItem,
   RecordOutcome,
+  Taking,
   WorkItem,
 } from '../../src/model/ports.js';
 import { addResources, withoutZeros, type Resources } from '../../src/model/resources.js';
@@ -163,9 +164,10 @@ export function itemFor(
 export async function recordAll(
   catalogue: Catalogue,
   items: readonly RecordItem[],
+  taking: Taking | null = null,
 ): Promise<readonly RecordOutcome[]> {
   const { epoch, highWater } = await catalogue.epoch();
-  const reply = await catalogue.record(epoch, highWater + 1, items);
+  const reply = await catalogue.record(epoch, highWater + 1, items, taking);
   if (reply.kind !== 'done') throw new Error(`the batch was not recorded: ${reply.kind}`);
   expect(reply.outcomes).toHaveLength(items.length);
   return reply.outcomes;

@@ -45,6 +45,72 @@ export function describeWork(subject: Subject): void {
       });
     });
 
+    it('is taken by the record as far as that asks for it, as it is taken otherwise', async () => {
+      const host = await upHost(subject());
+      const items = [itemFor(host), itemFor(host), itemFor(host)];
+      const taking = { lease: 'recorder', leaseMs: 600_000, countMax: 2 };
+      const outcomes = await recordAll(subject(), items, taking);
+      const vmIds = items.map(({ spec }) => spec.id);
+      const { address } = await hostNow(subject(), host.id);
+      for (const [place, outcome] of outcomes.entries()) {
+        const vm = await subject().vm(vmIds[place] ?? '');
+        const contact = { hostId: host.id, address, ip: null };
+        const credential = `credential of ${host.id}`;
+        expect(outcome).toEqual({
+          kind: 'recorded',
+          vm,
+          assignment: vm?.allocation?.assignment,
+          ...(place === 2
+            ? {}
+            : {
+                work: {
+                  lease: 'recorder',
+                  vm,
+                  contact: { ...contact, credential, bootId: 'boot-1' },
+                  overrides: {},
+                  tries: 0,
+                },
+              }),
+        });
+      }
+      const due = (await takeAll(subject(), 'me')).map(({ vm }) => vm.id);
+      expect(vmIds.filter((id) => due.includes(id))).toEqual(vmIds.slice(2));
+      const [first = ''] = vmIds;
+      expect(await saveOne(subject(), 'me', first, found())).toBeNull();
+      expect(await saveOne(subject(), 'recorder', first, found())).toMatchObject({
+        state: 'running',
+      });
+    });
+
+    it('that was taken by a record is due again when that lease is over', async () => {
+      const item = itemFor(await upHost(subject()));
+      await recordAll(subject(), [item], { lease: 'recorder', leaseMs: 1, countMax: 1 });
+      await sleep(20);
+      expect(await take(subject(), 'me', item.spec.id)).not.toBeNull();
+      expect(await saveOne(subject(), 'recorder', item.spec.id, found())).toBeNull();
+    });
+
+    it('is not taken by a record that is said again, nor where one was in the way', async () => {
+      const host = await upHost(subject());
+      const item = itemFor(host);
+      const taking = { lease: 'recorder', leaseMs: 600_000, countMax: 9 };
+      await recordAll(subject(), [item]);
+      const outcomes = await recordAll(subject(), [item, itemFor(host)], taking);
+      expect(outcomeKinds(outcomes)).toEqual(['recorded', 'recorded']);
+      for (const outcome of outcomes) expect(outcome).not.toHaveProperty('work');
+      expect(await take(subject(), 'me', item.spec.id)).not.toBeNull();
+    });
+
+    it('tells what was wanted meanwhile of what a record has taken', async () => {
+      const item = itemFor(await upHost(subject()));
+      await recordAll(subject(), [item], { lease: 'recorder', leaseMs: 600_000, countMax: 1 });
+      await subject().want(item.spec.id, 'deleted', TESTER);
+      await saveOne(subject(), 'recorder', item.spec.id, found());
+      expect(await take(subject(), 'me', item.spec.id)).toMatchObject({
+        vm: { desiredState: 'deleted' },
+      });
+    });
+
     it('leaves alone what is on hosts that are busy', async () => {
       const [calm, busy] = [await upHost(subject()), await upHost(subject())];
       const [first, other] = [await placedVm(subject(), calm), await placedVm(subject(), busy)];

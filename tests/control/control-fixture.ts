@@ -34,14 +34,16 @@ export const HEALTH: ControlSettings['health'] = {
   flapping: flappingRule({ changesMax: 6, windowS: 3_600, cordonS: 3_600 }),
 };
 
+export const SCHEDULER: ControlSettings['scheduler'] = {
+  ranking: { strategy: cosine, weights: weightsOf({}) },
+  queueMax: 500,
+  batchMax: 64,
+  holdMs: 200,
+  deadlineMs: 5_000,
+};
+
 const SETTINGS: Omit<ControlSettings, 'replicaId'> = {
-  scheduler: {
-    ranking: { strategy: cosine, weights: weightsOf({}) },
-    queueMax: 500,
-    batchMax: 64,
-    holdMs: 200,
-    deadlineMs: 5_000,
-  },
+  scheduler: SCHEDULER,
   lifecycle: { leaseMs: 5_000, tickMs: 100, concurrencyMax: 32, perHostMax: 8, attemptsMax: 3 },
   waiting: { deadlineS: 60 },
   health: HEALTH,

@@ -53,6 +53,9 @@ class SilentTurns {
       get epoch() {
         return turn.epoch;
       },
+      get isWanted() {
+        return turn.isWanted;
+      },
       catchUp: () => turn.catchUp(),
       book: (bookings) => (this.isSilent ? this.#silence() : turn.book(bookings)),
       end: async () => {

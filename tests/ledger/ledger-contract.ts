@@ -212,6 +212,19 @@ export function describeLedgerContract(name: string, fixture: () => LedgerFixtur
         expect(order).toEqual(['first', 'other']);
       });
 
+      it('tells the holder of the lock that another replica wants it', async () => {
+        const turn = await ledger.openTurn();
+        expect(turn.isWanted).toBe(false);
+        await turn.catchUp();
+        expect(turn.isWanted).toBe(false);
+        const waiting = other.openTurn();
+        const end = Date.now() + 20_000;
+        while (!turn.isWanted && Date.now() < end) await turn.catchUp();
+        expect(turn.isWanted).toBe(true);
+        await turn.end();
+        await (await waiting).end();
+      });
+
       it('refuses to book after the end of the turn', async () => {
         const turn = await ledger.openTurn();
         await turn.end();

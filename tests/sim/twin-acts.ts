@@ -148,7 +148,10 @@ export function actor(tables: Tables, draw: (below: number) => number): () => Ac
     const { epoch, highWater } = tables.agreement;
     const under = chance(3) ? epoch - 1 : epoch;
     const seq = highWater + draw(3);
-    return { name: 'record', on: (c) => c.record(under, seq, items) };
+    const lease = fresh('lease');
+    const leaseMs = chance(85) ? LONG_MS : -1;
+    const taking = chance(50) ? { lease, leaseMs, countMax: draw(4) } : null;
+    return { name: 'record', on: (c) => c.record(under, seq, items, taking) };
   };
 
   const join = (): Act => {

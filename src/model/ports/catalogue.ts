@@ -54,8 +54,18 @@ export interface RecordItem {
   readonly attempt: Attempt;
 }
 
+/** A lease under which VMs are taken as they are recorded, as `takeWork` takes them. */
+export interface Taking {
+  /** A fresh name. */
+  readonly lease: string;
+  readonly leaseMs: number;
+  /** So many of them, the first ones. */
+  readonly countMax: number;
+}
+
 /**
- * - `recorded`: from here on the VM exists; also the answer to a repeat of the same booking.
+ * - `recorded`: from here on the VM exists; also the answer to a repeat of the same booking. With
+ *   `work` when it was taken.
  * - `taken`: the id belongs to another VM, or was recorded under another booking.
  * - `over_limit`: the host's row has no room; ledger and catalogue disagree.
  * - `closed`: the host takes no VMs.
@@ -65,7 +75,12 @@ export interface RecordItem {
  * - `set`: another item of its set was refused, so nothing of the set was recorded.
  */
 export type RecordOutcome =
-  | { readonly kind: 'recorded'; readonly vm: Vm; readonly assignment: number }
+  | {
+      readonly kind: 'recorded';
+      readonly vm: Vm;
+      readonly assignment: number;
+      readonly work?: WorkItem;
+    }
   | { readonly kind: 'reserved'; readonly reservation: Reservation }
   | { readonly kind: 'taken' | 'over_limit' | 'closed' | 'gone' | 'group' | 'set' };
 
@@ -263,8 +278,15 @@ export interface Catalogue
    * Records a batch in one transaction: the epoch is still `epoch`, host rows are taken in order of
    * id, and each takes a booking only if it is open and `allocated + requested ≤ limit`.
    * Repeating a call whose answer was lost is safe.
+   * @param taking new VMs that stand alone and are in no group are taken under this lease, if
+   *   nothing stands in the way of any of them: nobody has to look for them then
    */
-  record(epoch: number, seq: number, items: readonly RecordItem[]): Promise<RecordReply>;
+  record(
+    epoch: number,
+    seq: number,
+    items: readonly RecordItem[],
+    taking?: Taking | null,
+  ): Promise<RecordReply>;
   /** A VM that is not deleted, or null. */
   vm(id: string): Promise<Vm | null>;
   /** The VM that owns this id, even a deleted one, with its request's fingerprint. */

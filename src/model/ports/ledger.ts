@@ -59,6 +59,8 @@ export interface PlacementTurn<Fleet> {
   readonly fleet: Fleet;
   /** Epoch of the ledger that the fleet was read from. */
   readonly epoch: number;
+  /** Whether, when last looked, another replica waited for the lock. */
+  readonly isWanted: boolean;
   /**
    * Extends the lease when half of it is over and reads what others changed.
    * @throws DomainError `ledger_unavailable` when the lease is lost, `ledger_rebuilding`

@@ -1,11 +1,18 @@
 /** The record of a batch: the last word on bookings. What record_bookings does in SQL. */
-import type { Catalogue, RecordItem, RecordOutcome, RecordReply } from '../../model/ports.js';
+import type {
+  Catalogue,
+  RecordItem,
+  RecordOutcome,
+  RecordReply,
+  Taking,
+} from '../../model/ports.js';
 import type { AuditAction } from '../../model/audit.js';
 import { plainOnes, refusalOf } from './record-rules.js';
 import type { AllocationRow, StoredAttempt, VmRow } from './rows.js';
 import { kept, keptText } from './stored-json.js';
 import { answered, type Tables } from './tables.js';
 import { reservationOf, vmOf } from './views.js';
+import { takeVm } from './work.js';
 import {
   deleteReservation,
   eraseAllocation,
@@ -16,7 +23,8 @@ import {
 } from './writing.js';
 
 export const recordOf = (tables: Tables): Pick<Catalogue, 'record'> => ({
-  record: (epoch, seq, items) => answered(tables, () => record(tables, epoch, seq, items)),
+  record: (epoch, seq, items, taking = null) =>
+    answered(tables, () => record(tables, epoch, seq, items, taking)),
 });
 
 function record(
@@ -24,12 +32,17 @@ function record(
   epoch: number,
   seq: number,
   items: readonly RecordItem[],
+  taking: Taking | null,
 ): RecordReply {
   const { agreement } = tables;
   if (agreement.epoch !== epoch) return { kind: 'stale_epoch' };
   tables.agreement = { ...agreement, highWater: Math.max(agreement.highWater, seq) };
   const plain = new Map<RecordItem, RecordOutcome>();
-  for (const item of plainOnes(tables, items)) plain.set(item, recordBooking(tables, item));
+  for (const item of plainOnes(tables, items)) {
+    const outcome = recordBooking(tables, item);
+    const isTaken = taking !== null && plain.size < taking.countMax;
+    plain.set(item, isTaken ? taken(tables, item, outcome, taking) : outcome);
+  }
   const outcomes = partiesOf(items).flatMap((party) => {
     const told = plain.get(party[0]);
     if (told !== undefined) return [told];
@@ -38,6 +51,17 @@ function record(
       : recordSet(tables, party);
   });
   return { kind: 'done', outcomes };
+}
+
+function taken(
+  tables: Tables,
+  { spec }: RecordItem,
+  outcome: RecordOutcome,
+  { lease, leaseMs }: Taking,
+): RecordOutcome {
+  const row = tables.vms.get(spec.id);
+  if (outcome.kind !== 'recorded' || row === undefined) return outcome;
+  return { ...outcome, work: takeVm(tables, row, lease, tables.now() + leaseMs) };
 }
 
 type Party = [RecordItem, ...RecordItem[]];

@@ -54,18 +54,21 @@ function takeWork(
   }
   due.sort((left, right) => (left.dueAt ?? 0) - (right.dueAt ?? 0));
   due.length = Math.min(due.length, limit);
-  return inOrder(due).map((row) => {
-    const leased = { leaseOwner: lease, leaseUntil: now + leaseMs, leasedFor: row.desiredState };
-    const vm = updateVm(tables, row, leased);
-    const host = vm.hostId === null ? undefined : tables.hosts.get(vm.hostId);
-    return {
-      lease,
-      vm: vmOf(tables, vm),
-      contact: host === undefined ? null : { ...contactOf(host), bootId: host.bootId },
-      overrides: host?.overrides ?? {},
-      tries: vm.tries,
-    };
-  });
+  return inOrder(due).map((row) => takeVm(tables, row, lease, now + leaseMs));
+}
+
+/** A VM goes to whoever has this lease. */
+export function takeVm(tables: Tables, row: VmRow, lease: string, leaseUntil: number): WorkItem {
+  const leased = { leaseOwner: lease, leaseUntil, leasedFor: row.desiredState };
+  const vm = updateVm(tables, row, leased);
+  const host = vm.hostId === null ? undefined : tables.hosts.get(vm.hostId);
+  return {
+    lease,
+    vm: vmOf(tables, vm),
+    contact: host === undefined ? null : { ...contactOf(host), bootId: host.bootId },
+    overrides: host?.overrides ?? {},
+    tries: vm.tries,
+  };
 }
 
 /** What was wanted may have changed while the step was under way: then it is due again at once. */

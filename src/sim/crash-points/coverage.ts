@@ -31,6 +31,7 @@ const LEDGER: Readonly<Record<keyof Ledger<unknown>, Cover>> = {
 const TURN: Readonly<Record<keyof PlacementTurn<unknown>, Cover>> = {
   fleet: [],
   epoch: [],
+  isWanted: [],
   catchUp: ['extend', 'read'],
   book: ['book'],
   end: ['unlock'],
