@@ -180,7 +180,7 @@ export class Scheduler {
     telemetry.observe('berth_stage_seconds', (clock.monotonic() - opened) / 1000, {
       stage: 'lock',
     });
-    let silence: unknown = null;
+    let silence: unknown;
     try {
       const until = clock.monotonic() + this.#settings.holdMs;
       let isFresh = true;
