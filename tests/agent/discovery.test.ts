@@ -280,7 +280,7 @@ describe('GPUs', () => {
       );
     return under({ ...files, ...links });
   };
-  const group = { iommu_group: { link: '../../../kernel/iommu_groups/7' } };
+  const group = { iommu_group: { linkTo: '../../../kernel/iommu_groups/7' } };
   const card = { vendor: '0x10de\n', device: '0x26b9\n', class: '0x030200\n' };
 
   it('are not there where there are none, nor is the class', async () => {
@@ -291,10 +291,10 @@ describe('GPUs', () => {
 
   it('are whole cards that no driver of the host holds, of any maker', async () => {
     const { totals, gpu } = await measured({
-      ...pci('0000:01:00.0', card, { ...group, driver: { link: '../drivers/vfio-pci' } }),
+      ...pci('0000:01:00.0', card, { ...group, driver: { linkTo: '../drivers/vfio-pci' } }),
       ...pci('0000:01:00.1', { vendor: '0x10de\n', class: '0x040300\n' }, group),
       ...pci('0000:02:00.0', { ...card, vendor: '0x1002\n' }, group),
-      ...pci('0000:03:00.0', card, { ...group, driver: { link: '../drivers/nvidia' } }),
+      ...pci('0000:03:00.0', card, { ...group, driver: { linkTo: '../drivers/nvidia' } }),
       // No IOMMU; a switch between cards; the screen of the host.
       ...pci('0000:04:00.0', card),
       ...pci('0000:05:00.0', { ...card, class: '0x068000\n' }, group),
@@ -321,9 +321,9 @@ describe('GPUs', () => {
     const made = '0b9ffb7e-7b0e-4b43-8a3c-6c6a5b0a4f1d';
     const { totals, gpu } = await measured({
       ...kind('0000:82:00.4', 'nvidia-1', 'NVIDIA L40S-1Q', 1),
-      'sys/class/mdev_bus/0000:82:00.4/physfn': { link: '../0000:82:00.0' },
+      'sys/class/mdev_bus/0000:82:00.4/physfn': { linkTo: '../0000:82:00.0' },
       ...kind('0000:82:00.5', 'nvidia-1', 'NVIDIA L40S-1Q', 0),
-      'sys/class/mdev_bus/0000:82:00.5/physfn': { link: '../0000:82:00.0' },
+      'sys/class/mdev_bus/0000:82:00.5/physfn': { linkTo: '../0000:82:00.0' },
       [`sys/class/mdev_bus/0000:82:00.5/${made}/mdev_type/name`]: 'NVIDIA L40S-1Q\n',
       // An older card, which makes several by itself.
       ...kind('0000:83:00.0', 'i915-4', 'i915-GVTg_V5_4', 3),

@@ -3,14 +3,14 @@ import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 /** Text of a file by its path; a link says where it leads to. */
-export type Tree = Readonly<Record<string, string | { readonly link: string }>>;
+export type Tree = Readonly<Record<string, string | { readonly linkTo: string }>>;
 
 export async function plant(root: string, tree: Tree): Promise<void> {
   for (const [path, content] of Object.entries(tree)) {
     const file = join(root, path);
     await mkdir(dirname(file), { recursive: true });
     if (typeof content === 'string') await writeFile(file, content);
-    else await symlink(content.link, file);
+    else await symlink(content.linkTo, file);
   }
 }
 
