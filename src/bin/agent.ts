@@ -30,7 +30,7 @@ export interface StartedAgent {
   /** A line for people: what runs the VMs of this machine. */
   readonly driver: string;
   /** VMs that go on when the agent is stopped. */
-  lastingVms(): number;
+  readonly lastingVms: () => number;
 }
 
 /** Starts the agent of this machine. */
