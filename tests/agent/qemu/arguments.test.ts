@@ -214,8 +214,8 @@ function tryMachines() {
   /** Now and then something that no sound machine has. */
   const or = <T>(sound: T, others: readonly unknown[]): T =>
     prng.chance(0.03) ? (pick(others) as T) : sound;
-  const letters = 'abcdefghijklmnopqrstuvwxyz0123456789,=:/\\"\'\n -.{}[]$%';
-  const text = () => Array.from({ length: below(24) }, () => pick(Array.from(letters))).join('');
+  const letters = Array.from('abcdefghijklmnopqrstuvwxyz0123456789,=:/\\"\'\n -.{}[]$%');
+  const text = () => Array.from({ length: below(24) }, () => pick(letters)).join('');
 
   const drawn = (): MachineSpec => {
     const mac = or(`52:54:00:${hex(2)}:${hex(2)}:${hex(2)}`, [...HOSTILE, text()]);
