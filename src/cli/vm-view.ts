@@ -43,6 +43,7 @@ export function printVm(context: CliContext, vm: VmBody): void {
     ['host', host === null ? NOTHING : `${host.name} (${host.id})`],
     ['resources', amounts(vm.resources)],
     ['image', vm.image ?? NOTHING],
+    ['users', vm.users.map(({ name }) => name).join(', ') || NOTHING],
     ['constraints', constraintsLine(vm.constraints)],
     ['on host loss', vm.onHostLoss],
     ...(vm.violations.length === 0 ? [] : [['wishes broken', groupsLine(vm.violations)] as const]),
