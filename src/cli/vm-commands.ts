@@ -81,6 +81,7 @@ function registerCreate(vm: Command, context: CliContext): void {
       'longest wait in line: 45s, 30m, 2h; implies --queue',
       parseDurationS,
     )
+    .option('--wait', 'wait until it runs, which is done anyway', true)
     .option('--no-wait', 'return as soon as it has a host, or a place in the line')
     .option('--timeout <seconds>', 'longest wait', parseWaitS, WAIT_S_DEFAULT)
     .addOption(jsonOption())

@@ -4,7 +4,7 @@
  * own list of processes.
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { HostBody } from '../../src/wire/hosts.js';
@@ -27,8 +27,6 @@ describe('real VMs', () => {
     cluster = await Cluster.start();
     ({ url } = await cluster.replica({ HEALTH_PERIOD_S: '1' }));
     dataDir = await cluster.folder();
-    await mkdir(join(dataDir, 'agent', 'images'), { recursive: true });
-    await writeFile(join(dataDir, 'agent', 'images', 'polite.raw'), politeGuest());
     env = {
       AGENT_DRIVER: 'qemu',
       AGENT_POWER_OFF_LIMIT_S: '120',
@@ -40,6 +38,15 @@ describe('real VMs', () => {
       HEALTH_PERIOD_S: '1',
     };
     agent = await startAgent();
+    const stored = await fetch(`${url}/v1/images/polite?format=raw`, {
+      method: 'PUT',
+      headers: {
+        authorization: `Bearer ${ADMIN_TOKEN}`,
+        'content-type': 'application/octet-stream',
+      },
+      body: new Uint8Array(politeGuest()),
+    });
+    expect(await stored.json()).toMatchObject({ hosts: [{ outcome: 'done' }] });
   }, LIMIT_MS);
   afterEach(async () => {
     for (const program of cluster.programs) await program.end('SIGKILL');
@@ -140,6 +147,41 @@ describe('real VMs', () => {
       expect(vmProcesses()).toEqual([]);
       const left = await readdir(join(dataDir, 'agent', 'qemu'));
       expect(left).toEqual(['accelerator.json']);
+      expect(await readdir(join(dataDir, 'agent', 'disks'))).toEqual([]);
+    },
+    LIMIT_MS,
+  );
+
+  it(
+    'boot the demo image, say on their console who they are, and power off when asked to',
+    async () => {
+      const images = async () =>
+        (await call<{ items: { name: string }[] }>(url, 'GET', '/v1/images')).body.items;
+      await until(
+        'the demo image',
+        async () => (await images()).some(({ name }) => name === 'demo'),
+        WAIT_MS,
+      );
+      const { body: vm } = await call<VmBody>(url, 'POST', '/v1/vms?wait=running', {
+        ...{ name: 'web-1', image: 'demo', resources: { cpu: 2, memory: 128, disk: 64 } },
+      });
+      created.add(vm.id);
+      const said = async () => {
+        const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
+        return (await fetch(`${url}/v1/vms/${vm.id}/logs`, { headers })).text();
+      };
+      await until(
+        'its console',
+        async () => (await said()).includes('guest web-1: ready'),
+        WAIT_MS,
+      );
+      expect(await said()).toMatch(/berth guest web-1: cpus=2 memoryMib=\d+ diskMib=64/);
+      await call(url, 'POST', `/v1/vms/${vm.id}/stop`);
+      expect((await inState(vm.id, 'stopped')).reason).toBeNull();
+      expect(await said()).toContain('guest web-1: power off');
+      await call(url, 'DELETE', `/v1/vms/${vm.id}`);
+      await until('it deleted', async () => (await allVms(url)).length === 0, WAIT_MS);
+      expect(vmProcesses()).toEqual([]);
       expect(await readdir(join(dataDir, 'agent', 'disks'))).toEqual([]);
     },
     LIMIT_MS,

@@ -128,7 +128,12 @@ function diskOptions(disk: DiskSpec, isThrottled: boolean): readonly string[] {
     'read-only': readOnly,
     ...(format === 'qcow2' ? { backing: backing === null ? null : below } : {}),
   };
-  const limited = { 'node-name': `${name}-limited`, driver: 'throttle', file: name };
+  const limited = {
+    'node-name': `${name}-limited`,
+    driver: 'throttle',
+    file: name,
+    'read-only': readOnly,
+  };
   return [
     ...descriptorSet(descriptor),
     ...(backing === null ? [] : imageOptions(below, backing)),
