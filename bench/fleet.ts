@@ -163,7 +163,7 @@ export class BenchFleet {
     const booked = await this.bookedPerHost();
     const client = this.redis.client();
     const hosts = await this.rows<{ id: string }>('select id from hosts');
-    const incarnation = await client.hget('berth:{main}:meta', 'incarnation');
+    const incarnation = await client.hget('berth:{main}:ledger', 'incarnation');
     let drifted = 0;
     for (const { id } of hosts) {
       const hash = await client.hgetall(`berth:{main}:${incarnation ?? ''}:host:${id}`);

@@ -62,7 +62,7 @@ async function fill(fleet: BenchFleet, url: string): Promise<void> {
 /** Only the last host has room. */
 async function flush(fleet: BenchFleet, url: string): Promise<Round> {
   const client = fleet.redis.client();
-  const isEmpty = async () => (await client.hexists('berth:{main}:meta', 'incarnation')) === 0;
+  const isEmpty = async () => (await client.hexists('berth:{main}:ledger', 'incarnation')) === 0;
   const started = performance.now();
   await client.flushall();
   let wrong = 0;

@@ -51,7 +51,8 @@ export const bookPrefixes = ({ hostPrefix, vmPrefix, groupPrefix }: LedgerKeys):
 export function cellKeys(cell: string): CellKeys {
   const prefix = `berth:{${cell}}:`;
   return {
-    meta: `${prefix}meta`,
+    // Not the name of earlier releases, whose ledgers have other keys: to us there is none yet.
+    meta: `${prefix}ledger`,
     log: `${prefix}log`,
     stagings: `${prefix}stagings`,
     lock: `${prefix}lock:placement`,

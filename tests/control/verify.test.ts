@@ -171,7 +171,7 @@ const CASES: readonly Case[] = [
   },
   {
     code: 'ledger_unsettled',
-    provoke: ({ redis }) => redis.hset('berth:{main}:meta', 'incarnation', 'another'),
+    provoke: ({ redis }) => redis.hset('berth:{main}:ledger', 'incarnation', 'another'),
   },
   {
     code: 'ledger_sums',

@@ -29,7 +29,7 @@ export const TEXTS = [
   'é'.normalize('NFD'),
   '𝕍𝕄',
   "'; drop table vms; --",
-  '{berth}:main:meta',
+  '{berth}:main:ledger',
   '__proto__',
   'constructor',
   'null',

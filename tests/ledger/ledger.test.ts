@@ -26,7 +26,7 @@ import { describeLedgerContract } from './ledger-contract.js';
 import { ledgerPrefix } from '../support/ledger-in-place.js';
 
 const PREFIX = 'berth:{test}:';
-const META = `${PREFIX}meta`;
+const META = `${PREFIX}ledger`;
 const LOCK = `${PREFIX}lock:placement`;
 
 const REBUILDING = { code: 'ledger_rebuilding', retryAfterS: 1 };

@@ -3,9 +3,11 @@
  * own, and guests of one sector (see test-guest.ts). What is seen is compared with the machine's
  * own list of processes.
  */
+import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { HostBody } from '../../src/wire/hosts.js';
 import type { VmBody } from '../../src/wire/vms.js';
@@ -15,6 +17,8 @@ import { GUEST_GREETING, politeGuest } from '../support/test-guest.js';
 
 const LIMIT_MS = 900_000;
 const WAIT_MS = 120_000;
+/** Not that of an agent which this machine may have besides. */
+const BRIDGE = `bt${process.pid.toString()}`;
 const RESOURCES = { cpu: 1, memory: 32, disk: 16 };
 
 describe('real VMs', () => {
@@ -22,13 +26,16 @@ describe('real VMs', () => {
   let url: string;
   let env: Record<string, string>;
   let dataDir: string;
+  let interfacesBefore: readonly string[];
   let agent: Program;
   beforeEach(async () => {
+    interfacesBefore = interfaces();
     cluster = await Cluster.start();
     ({ url } = await cluster.replica({ HEALTH_PERIOD_S: '1' }));
     dataDir = await cluster.folder();
     env = {
       AGENT_DRIVER: 'qemu',
+      AGENT_NETWORK_BRIDGE: BRIDGE,
       AGENT_POWER_OFF_LIMIT_S: '120',
       BERTH_URL: url,
       BERTH_JOIN_TOKEN: ADMIN_TOKEN,
@@ -52,6 +59,8 @@ describe('real VMs', () => {
     for (const program of cluster.programs) await program.end('SIGKILL');
     for (const { pid } of vmProcesses()) process.kill(pid, 'SIGKILL');
     await cluster.stop();
+    // Where the agent may not make one there is none.
+    await promisify(execFile)('ip', ['link', 'del', BRIDGE]).catch(() => undefined);
   }, LIMIT_MS);
 
   async function startAgent(): Promise<Program> {
@@ -148,6 +157,8 @@ describe('real VMs', () => {
       const left = await readdir(join(dataDir, 'agent', 'qemu'));
       expect(left).toEqual(['accelerator.json']);
       expect(await readdir(join(dataDir, 'agent', 'disks'))).toEqual([]);
+      const made = interfaces().filter((name) => !interfacesBefore.includes(name));
+      expect(made.filter((name) => name !== BRIDGE && !name.startsWith('vmup-'))).toEqual([]);
     },
     LIMIT_MS,
   );
@@ -199,6 +210,8 @@ describe('real VMs', () => {
     LIMIT_MS,
   );
 });
+
+const interfaces = (): readonly string[] => readdirSync('/sys/class/net');
 
 function argumentsOf(entry: string): readonly string[] {
   try {
