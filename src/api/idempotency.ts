@@ -2,12 +2,13 @@
  * Requests with an Idempotency-Key: one try at a time, and whoever repeats one gets the answer that
  * was given. The catalogue remembers; a try whose replica died is taken over by the next.
  */
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { DomainError } from '../model/errors.js';
 import type { Log } from '../model/ports.js';
 import type { IdempotencyStore, RequestName, StoredAnswer } from '../model/stores/idempotency.js';
 import { fingerprint } from '../std/fingerprint.js';
+import { uuidFrom } from '../std/uuid.js';
 import { bodyShapeErrors } from '../wire/body-shape.js';
 import { PROBLEM_CONTENT_TYPE } from '../wire/problem.js';
 import { JSON_TYPE, type Exchange } from './exchange.js';
@@ -156,17 +157,5 @@ function hashOf({ method, path, input }: KeyedRequest): string {
   return fingerprint({ method, path, query, body: input.body ?? {} });
 }
 
-/** A UUID (version 8: of our own making) that follows from the seed and the place in the request. */
-function idFrom(seed: string, index: number): string {
-  const bytes = createHash('sha256').update(`${seed} ${index.toString()}`).digest().subarray(0, 16);
-  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x80;
-  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
-  const hex = bytes.toString('hex');
-  return [
-    hex.slice(0, 8),
-    hex.slice(8, 12),
-    hex.slice(12, 16),
-    hex.slice(16, 20),
-    hex.slice(20),
-  ].join('-');
-}
+/** What follows from the seed and the place in the request. */
+const idFrom = (seed: string, index: number): string => uuidFrom(`${seed} ${index.toString()}`);

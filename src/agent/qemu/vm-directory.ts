@@ -9,9 +9,9 @@
  * QEMU is given the files above it as open descriptors, so that one that was taken over can put
  * nothing of its own (a symbolic link, say) where the agent reads or writes.
  */
-import { createHash } from 'node:crypto';
 import { chmod, chown, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { uuidFrom } from '../../std/uuid.js';
 
 export interface VmDirectory {
   /** Names the VM to QEMU and in paths. */
@@ -28,23 +28,10 @@ const RANDOM_UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-
 
 /**
  * A UUID for any VM id: the id itself if it is a random UUID, as those are which the control plane
- * gives out; else a version 8 UUID (RFC 9562, section 5.8) of the id's SHA-256. As the versions
- * differ, nobody can choose an id that takes the key of another VM.
+ * gives out; else one of version 8 that follows from the id. As the versions differ, nobody can choose
+ * an id that takes the key of another VM.
  */
-export function vmKeyOf(vmId: string): string {
-  if (RANDOM_UUID.test(vmId)) return vmId;
-  const digest = createHash('sha256').update(vmId).digest().subarray(0, 16);
-  digest[6] = ((digest[6] ?? 0) & 0x0f) | 0x80;
-  digest[8] = ((digest[8] ?? 0) & 0x3f) | 0x80;
-  const hex = digest.toString('hex');
-  return [
-    hex.slice(0, 8),
-    hex.slice(8, 12),
-    hex.slice(12, 16),
-    hex.slice(16, 20),
-    hex.slice(20),
-  ].join('-');
-}
+export const vmKeyOf = (vmId: string): string => (RANDOM_UUID.test(vmId) ? vmId : uuidFrom(vmId));
 
 export function vmDirectoryOf(root: string, vmId: string): VmDirectory {
   const key = vmKeyOf(vmId);

@@ -3,7 +3,6 @@
  * QEMU's own network without a way out, no control groups, and disks from a directory of images.
  */
 import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { access, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -31,12 +30,6 @@ export const plainNetworks = (): VmNetworks => ({
   detach: () => Promise.resolve(),
   sweep: () => Promise.resolve(),
 });
-
-/** A station's own address, always the same for a VM. */
-export function macOf(vmId: string): string {
-  const hex = createHash('sha256').update(vmId).digest('hex');
-  return ['52', '54', '00', hex.slice(0, 2), hex.slice(2, 4), hex.slice(4, 6)].join(':');
-}
 
 export const plainGroups = (): VmGroups => ({
   notEnforced: ['Limits on processor and memory are not held: there are no control groups.'],
