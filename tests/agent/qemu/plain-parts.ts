@@ -6,6 +6,7 @@ import { execFile } from 'node:child_process';
 import { access, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { macOf } from '../../../src/agent/network/names.js';
 import { DomainError } from '../../../src/model/errors.js';
 import { IMAGE_PATTERN } from '../../../src/model/ids.js';
 import type {
