@@ -1,4 +1,5 @@
 /** What a rebuild reads: bookings page by page beside live traffic, and what has changed since. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from '@jest/globals';
 import type { CatalogueMark } from '../../src/model/ports.js';
 import type { Host } from '../../src/model/host.js';
@@ -9,6 +10,7 @@ import type { Subject } from './catalogue-contract.js';
 
 const NOTHING_KNOWN: ReadonlyMap<string, number> = new Map();
 const PAGE = 3;
+const MARK_LIMIT_MS = 30_000;
 
 /** Bookings as a reader knows them, by VM or reservation. */
 type Known = Map<string, Allocation>;
@@ -62,6 +64,23 @@ export function describeChanges(subject: Subject): void {
     }
   }
 
+  /**
+   * A mark behind which nothing is told of these any more. Work of others that is under way at the
+   * server, if on another database, holds a mark back: then more is told than is new.
+   */
+  async function markBehind(vmIds: readonly string[]): Promise<CatalogueMark> {
+    const untilMs = performance.now() + MARK_LIMIT_MS;
+    for (;;) {
+      const mark = await subject().mark();
+      const { allocations, gone } = await subject().changesSince(mark, NOTHING_KNOWN);
+      const told = new Set([...allocations, ...gone].map(({ vmId }) => vmId));
+      const left = vmIds.filter((vmId) => told.has(vmId));
+      if (left.length === 0) return mark;
+      if (performance.now() > untilMs) throw new Error(`always told again: ${left.join(', ')}`);
+      await sleep(100);
+    }
+  }
+
   describe('changes', () => {
     it('over pages that were read beside live traffic give what there is', async () => {
       const [one, other] = [await upHost(subject()), await upHost(subject())];
@@ -86,7 +105,7 @@ export function describeChanges(subject: Subject): void {
       const host = await upHost(subject());
       const [before, kept] = [await placedVm(subject(), host), await placedVm(subject(), host)];
       await remove(before.id);
-      const mark = await subject().mark();
+      const mark = await markBehind([before.id, kept.id]);
       const [come, gone] = [await placedVm(subject(), host), await placedVm(subject(), host)];
       await remove(gone.id);
       const changes = await subject().changesSince(mark, NOTHING_KNOWN);
@@ -96,8 +115,7 @@ export function describeChanges(subject: Subject): void {
       expect(began).not.toContain(kept.id);
       expect(ended).toContain(gone.id);
       expect(ended).not.toContain(before.id);
-      const later = await subject().changesSince(changes.mark, NOTHING_KNOWN);
-      expect(later.allocations.map(({ vmId }) => vmId)).not.toContain(come.id);
+      await markBehind([come.id, gone.id]);
     });
 
     it('tell of hosts that are of another revision, new or retired', async () => {
