@@ -98,12 +98,7 @@ export function createAgents(options: NativeClientOptions): NativeClient {
   };
 
   /** As `ask`; null when the agent says that it has no such VM. */
-  const askForVm = (
-    contact: AgentContact,
-    vmId: string,
-    verb: 'start' | 'stop',
-    body: StopBody,
-  ) =>
+  const askForVm = (contact: AgentContact, vmId: string, verb: 'start' | 'stop', body: StopBody) =>
     ask(
       contact,
       { method: 'POST', path: `${pathOf(vmId)}/${verb}`, body },
