@@ -9,6 +9,7 @@ import {
   assignmentQuerySchema,
   driverPatchSchema,
   ensureVmSchema,
+  stopBodySchema,
   vmParamsSchema,
 } from '../wire/agent.js';
 import { imageParamsSchema } from '../wire/images.js';
@@ -80,7 +81,6 @@ export function createAgentApp(options: AgentAppOptions): Express {
 
 function vmRoutes({ keeper, driver }: AgentAppOptions): Routes {
   const vmId = (request: Request) => valid(vmParamsSchema, request.params).id;
-  const assignmentIn = (body: unknown) => valid(assignmentBodySchema, body).assignment;
   return {
     '/v1/vms': { get: () => ({ items: keeper.list() }) },
     '/v1/vms/:id': {
@@ -99,10 +99,11 @@ function vmRoutes({ keeper, driver }: AgentAppOptions): Routes {
       },
     },
     '/v1/vms/:id/start': {
-      post: (request) => keeper.start(vmId(request), assignmentIn(request.body)),
+      post: (request) =>
+        keeper.start(vmId(request), valid(assignmentBodySchema, request.body).assignment),
     },
     '/v1/vms/:id/stop': {
-      post: (request) => keeper.stop(vmId(request), assignmentIn(request.body)),
+      post: (request) => keeper.stop(vmId(request), valid(stopBodySchema, request.body)),
     },
   };
 }

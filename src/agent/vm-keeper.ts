@@ -8,7 +8,7 @@ import type { CapacityPolicy, InventoryOverrides, Shortfall } from '../model/inv
 import { DomainError, hasCode } from '../model/errors.js';
 import type { Clock, Log } from '../model/ports.js';
 import { unitOf, withoutZeros, type Resources } from '../model/resources.js';
-import type { EnsureVmBody } from '../wire/agent.js';
+import type { EnsureVmBody, StopBody } from '../wire/agent.js';
 import { bookableOf, chargeOf, evaluate, type Books } from './claims.js';
 import type { Measure } from './discovery.js';
 import type { Driver, Observation } from './drivers/driver.js';
@@ -135,10 +135,13 @@ export class VmKeeper {
   }
 
   /** @throws DomainError `not_found`, `stale_assignment`, `state_conflict` */
-  stop(id: string, assignment: number): Promise<AgentVm> {
+  stop(id: string, { assignment, force = false }: StopBody): Promise<AgentVm> {
     return this.#change(id, assignment, (vm) =>
-      vm.state === 'running' || vm.state === 'starting' || vm.state === 'creating'
-        ? this.#options.driver.stop(vm)
+      vm.state === 'running' ||
+      vm.state === 'starting' ||
+      vm.state === 'creating' ||
+      (vm.state === 'stopping' && force)
+        ? this.#options.driver.stop(vm, { force })
         : null,
     );
   }

@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import type { Constraints } from '../model/constraints.js';
 import { DomainError } from '../model/errors.js';
 import type { Vm } from '../model/vm.js';
-import type { VmBody, vmListQuerySchema } from '../wire/vms.js';
+import type { StopVmBody, VmBody, vmListQuerySchema } from '../wire/vms.js';
 import type { Principal } from './principal.js';
 import type { Answer, ApiPorts, Call } from './route.js';
 import { pathWithin, refuseToTenants, visibleVm, vmBodyFor } from './tenancy.js';
@@ -63,11 +63,11 @@ export async function startVm(
 }
 
 export async function stopVm(
-  call: BodilessCall,
+  call: Call<VmParams, undefined, StopVmBody>,
   { control, catalogue }: ApiPorts,
 ): Promise<Answer> {
   await checkVisible(call, catalogue);
-  return accepted(call.principal, await control.stopVm(call.params.id, call.by));
+  return accepted(call.principal, await control.stopVm(call.params.id, call.by, call.body));
 }
 
 const accepted = (principal: Principal, vm: Vm): Answer => ({

@@ -36,6 +36,7 @@ export function registerVmCommands(program: Command, context: CliContext): void 
   registerWish(vm, context, {
     verb: 'stop',
     description: 'stop a VM; it keeps its place and its disk',
+    force: 'end it at once, without asking its guest: what that has not written is lost',
     method: 'POST',
     pathOf: (id) => `${vmPath(id)}/stop`,
     says: ({ name, state }) => `${name} is to stop; it is ${state} now.`,
@@ -169,20 +170,26 @@ interface Wish {
   readonly verb: string;
   readonly description: string;
   readonly method: 'POST' | 'DELETE';
+  /** What --force does; absent where there is no such option. */
+  readonly force?: string;
   pathOf(id: string): string;
   says(vm: VmBody): string;
 }
 
 function registerWish(vm: Command, context: CliContext, wish: Wish): void {
-  vm.command(wish.verb)
+  const command = vm
+    .command(wish.verb)
     .description(wish.description)
-    .argument('<vm>', 'its id, or a name that only it has')
+    .argument('<vm>', 'its id, or a name that only it has');
+  if (wish.force !== undefined) command.option('--force', wish.force);
+  command
     .addOption(jsonOption())
     .addHelpText('after', examples(`berth vm ${wish.verb} web-1`))
-    .action((idOrName: string, { json }: JsonOption) =>
+    .action((idOrName: string, { json, force }: JsonOption & { readonly force?: boolean }) =>
       runCommand(context, async (client) => {
         const { id } = await findVm(client, idOrName);
-        const answer = await client.call(wish.method, wish.pathOf(id), vmSchema);
+        const options = force === true ? { body: { force } } : {};
+        const answer = await client.call(wish.method, wish.pathOf(id), vmSchema, options);
         if (json === true) printJson(context, answer);
         else printLine(context, wish.says(answer));
       }),

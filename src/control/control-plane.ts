@@ -13,6 +13,7 @@ import { driftChore } from './drift-chore.js';
 import type { Driver } from './driver.js';
 import { drainVerbs } from './drain-verbs.js';
 import { fenceVerbs } from './fence-verbs.js';
+import { forceStop } from './force-stop.js';
 import { HealthLoop } from './health-loop.js';
 import { cordonChore, hostVerbs } from './host-verbs.js';
 import { idempotencyChore } from './idempotency-upkeep.js';
@@ -142,7 +143,11 @@ export function createControlPlane(
     waitForVm: (id, timeoutMs, signal) => waits.wait(id, timeoutMs, signal),
     deleteVm: (id, by) => want(id, 'deleted', by),
     startVm: (id, by) => want(id, 'running', by),
-    stopVm: (id, by) => want(id, 'stopped', by),
+    async stopVm(id, by, { force = false } = {}) {
+      const vm = await want(id, 'stopped', by);
+      if (force) await forceStop(asked, vm, by);
+      return vm;
+    },
     async explain(request, strategy) {
       const ranking = rankedBy(settings.scheduler.ranking, strategy);
       return explain(await ports.ledger.view(), request, ranking);

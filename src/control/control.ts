@@ -11,6 +11,7 @@ import type { FenceVerbs } from './fence-verbs.js';
 import type { HostVerbs } from './host-verbs.js';
 import type { ReservationVerbs } from './reservations.js';
 import type { TokenVerbs } from './tokens.js';
+import type { StopOptions } from '../model/ports.js';
 import type { Resources } from '../model/resources.js';
 import type { StrategyName } from '../model/strategies.js';
 import type { OrphanVerbs } from './orphan-verbs.js';
@@ -120,8 +121,11 @@ export interface Control
   deleteVm(id: string, by: Caller): Promise<Vm>;
   /** @throws DomainError `not_found`, `state_conflict` */
   startVm(id: string, by: Caller): Promise<Vm>;
-  /** @throws DomainError `not_found`, `state_conflict` */
-  stopVm(id: string, by: Caller): Promise<Vm>;
+  /**
+   * @throws DomainError `not_found`, `state_conflict`; with `force` also what asking its host's agent
+   *   comes to: then the VM is wanted stopped all the same
+   */
+  stopVm(id: string, by: Caller, options?: StopOptions): Promise<Vm>;
   /**
    * The decision for a request, with every host's score or reasons; books nothing.
    * @param strategy as configured when absent

@@ -8,7 +8,13 @@ import type { AgentStatus, AgentVm } from '../model/agent-report.js';
 import { DomainError } from '../model/errors.js';
 import type { AgentContact, Agents, Log } from '../model/ports.js';
 import { errorCode, errorLine } from '../std/error-code.js';
-import { agentStatusSchema, agentVmSchema, BOOT_HEADER, removalSchema } from '../wire/agent.js';
+import {
+  agentStatusSchema,
+  agentVmSchema,
+  BOOT_HEADER,
+  removalSchema,
+  type StopBody,
+} from '../wire/agent.js';
 import { fleetNetworks, hostIn, PRIVATE_NETWORKS, type FleetNetworks } from './addresses.js';
 import { refusalOf, saysUnknown } from './refusals.js';
 
@@ -92,12 +98,12 @@ export function createAgents(options: NativeClientOptions): NativeClient {
   };
 
   /** As `ask`; null when the agent says that it has no such VM. */
-  const askForVm = (contact: AgentContact, vmId: string, assignment: number, verb: string) =>
+  const askForVm = (contact: AgentContact, vmId: string, verb: 'start' | 'stop', body: StopBody) =>
     ask(
       contact,
-      { method: 'POST', path: `${pathOf(vmId)}/${verb}`, body: { assignment } },
+      { method: 'POST', path: `${pathOf(vmId)}/${verb}`, body },
       agentVmSchema,
-      (vm) => vm.id === vmId && vm.assignment === assignment,
+      (vm) => vm.id === vmId && vm.assignment === body.assignment,
     ).catch(nullIfUnknown);
 
   return {
@@ -123,8 +129,10 @@ export function createAgents(options: NativeClientOptions): NativeClient {
         (vm) => vm.id === vmId && vm.assignment === order.assignment,
       );
     },
-    startVm: (contact, vmId, assignment) => askForVm(contact, vmId, assignment, 'start'),
-    stopVm: (contact, vmId, assignment) => askForVm(contact, vmId, assignment, 'stop'),
+    startVm: (contact, vmId, assignment) => askForVm(contact, vmId, 'start', { assignment }),
+    // An earlier agent takes no field that it does not know.
+    stopVm: (contact, vmId, assignment, { force = false } = {}) =>
+      askForVm(contact, vmId, 'stop', force ? { assignment, force } : { assignment }),
     async removeVm(contact, vmId, assignment): Promise<boolean> {
       const path = `${pathOf(vmId)}?assignment=${assignment.toString()}`;
       const answer = await ask(

@@ -6,7 +6,7 @@
 import type { AgentStatus, AgentVm } from '../model/agent-report.js';
 import { DomainError } from '../model/errors.js';
 import { hostInventoryOf, limitsOf, shortfalls, type CapacityPolicy } from '../model/inventory.js';
-import type { AgentContact, Agents, VmOrder } from '../model/ports.js';
+import type { AgentContact, Agents, StopOptions, VmOrder } from '../model/ports.js';
 import { addResources, withoutZeros, type Resources } from '../model/resources.js';
 import type { Link } from './link.js';
 import type { VirtualClock, Timer } from './virtual-clock.js';
@@ -174,10 +174,11 @@ export class SimHost {
     return reportOf(vm);
   }
 
-  stop(vmId: string, assignment: number): AgentVm | null {
+  stop(vmId: string, assignment: number, { force = false }: StopOptions = {}): AgentVm | null {
     const vm = this.#ordered(vmId, assignment);
     if (vm === null) return null;
-    if (ACTIVE.has(vm.state)) this.#pass(vm, 'stopping');
+    if (force && (ACTIVE.has(vm.state) || vm.state === 'stopping')) this.#pass(vm, 'stopped');
+    else if (ACTIVE.has(vm.state)) this.#pass(vm, 'stopping');
     return reportOf(vm);
   }
 
@@ -286,8 +287,8 @@ export class SimFleet {
       ensureVm: (contact, order) => at('ensureVm', contact, (host) => host.ensure(order)),
       startVm: (contact, vmId, assignment) =>
         at('startVm', contact, (host) => host.start(vmId, assignment)),
-      stopVm: (contact, vmId, assignment) =>
-        at('stopVm', contact, (host) => host.stop(vmId, assignment)),
+      stopVm: (contact, vmId, assignment, options) =>
+        at('stopVm', contact, (host) => host.stop(vmId, assignment, options)),
       removeVm: (contact, vmId, assignment) =>
         at('removeVm', contact, (host) => host.remove(vmId, assignment)),
     };

@@ -56,8 +56,16 @@ export const ensureVmSchema = z.strictObject({
 });
 export type EnsureVmBody = z.infer<typeof ensureVmSchema>;
 
-/** `POST /v1/vms/:id/start` and `/stop`. */
+/** `POST /v1/vms/:id/start`. */
 export const assignmentBodySchema = z.strictObject({ assignment: assignmentSchema });
+
+/** `POST /v1/vms/:id/stop`. Earlier agents know no `force`, so it is only sent where it is true. */
+export const stopBodySchema = z.strictObject({
+  assignment: assignmentSchema,
+  /** The guest is not asked. */
+  force: z.boolean().optional(),
+});
+export type StopBody = z.infer<typeof stopBodySchema>;
 
 /** `DELETE /v1/vms/:id?assignment=7`. */
 export const assignmentQuerySchema = z.strictObject({

@@ -306,6 +306,16 @@ export type CreatedVmsBody = z.infer<typeof createdVmsSchema>;
 export const vmPageSchema = pageOf(vmSchema).meta({ id: 'VmPage' });
 export type VmPageBody = z.infer<typeof vmPageSchema>;
 
+export const stopVmSchema = z
+  .strictObject({
+    force: z.boolean().optional().meta({
+      description:
+        'Whether it ends at once, without its guest being asked: what the guest has not written to its disk is lost',
+    }),
+  })
+  .meta({ id: 'StopVm', example: { force: true } });
+export type StopVmBody = z.infer<typeof stopVmSchema>;
+
 export const vmListQuerySchema = pageQuerySchema.extend({
   host: hostNameOrId.optional(),
   path: pathSchema.optional(),

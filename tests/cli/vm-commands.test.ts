@@ -6,6 +6,7 @@ import {
   createVmSchema,
   createVmsSchema,
   createVmQuerySchema,
+  stopVmSchema,
   vmListQuerySchema,
 } from '../../src/wire/vms.js';
 import { NOWHERE, problemDocument, vmDocument } from './documents.js';
@@ -397,6 +398,19 @@ describe('start, stop and delete', () => {
     const { code, stdout } = await run(`vm ${verb} ${vm.id}`, fleetOf([vm]));
     expect(code).toBe(0);
     expect(stdout).toContain(says);
+  });
+
+  it('stop asks for force only when it is told to', async () => {
+    const vm = vmDocument();
+    const gentle = await run(`vm stop ${vm.id}`, fleetOf([vm]));
+    expect(gentle.calls.at(-1)?.body).toBeUndefined();
+    const forced = await run(`vm stop ${vm.id} --force`, fleetOf([vm]));
+    expect(forced.code).toBe(0);
+    const { path, body } = forced.calls.at(-1) ?? {};
+    expect([path, stopVmSchema.parse(body)]).toEqual([`/v1/vms/${vm.id}/stop`, { force: true }]);
+    const { code, stderr } = await run(`vm start ${vm.id} --force`, fleetOf([vm]));
+    expect(code).toBe(2);
+    expect(stderr).toContain("unknown option '--force'");
   });
 
   it('ends with 4 when the state does not allow it', async () => {

@@ -103,6 +103,19 @@ export function describeAgents(name: string, factory: () => Promise<AgentsUnderT
       expect(await reported()).toEqual([]);
     });
 
+    it('stops a VM by force at once, also one that is stopping already', async () => {
+      const force = () => under.agents.stopVm(under.contact, 'vm-1', 1, { force: true });
+      await ensure('vm-1', 1);
+      await under.reach('vm-1', 'running');
+      await under.agents.stopVm(under.contact, 'vm-1', 1);
+      expect(await force()).toMatchObject({ state: 'stopped' });
+      expect(await force()).toMatchObject({ state: 'stopped' });
+      await under.agents.startVm(under.contact, 'vm-1', 1);
+      await under.reach('vm-1', 'running');
+      expect(await force()).toMatchObject({ state: 'stopped' });
+      expect(await reported()).toMatchObject([{ id: 'vm-1', state: 'stopped' }]);
+    });
+
     it('counts a VM once: repeats do not fill the host', async () => {
       for (let repeat = 0; repeat < under.room + 2; repeat += 1) await ensure('vm-1', 1);
       for (let n = 2; n <= under.room; n += 1) await ensure(`vm-${n.toString()}`, n);
@@ -137,6 +150,7 @@ export function describeAgents(name: string, factory: () => Promise<AgentsUnderT
         () => ensure('vm-1', 4),
         () => under.agents.startVm(under.contact, 'vm-1', 4),
         () => under.agents.stopVm(under.contact, 'vm-1', 4),
+        () => under.agents.stopVm(under.contact, 'vm-1', 4, { force: true }),
         () => under.agents.removeVm(under.contact, 'vm-1', 4),
       ]) {
         const refusal = await failureOf(call());
@@ -170,6 +184,7 @@ export function describeAgents(name: string, factory: () => Promise<AgentsUnderT
     it('says that it has no such VM', async () => {
       expect(await under.agents.startVm(under.contact, 'nobody', 1)).toBeNull();
       expect(await under.agents.stopVm(under.contact, 'nobody', 1)).toBeNull();
+      expect(await under.agents.stopVm(under.contact, 'nobody', 1, { force: true })).toBeNull();
       expect(await under.agents.removeVm(under.contact, 'nobody', 1)).toBe(true);
     });
 

@@ -184,6 +184,26 @@ describe('answers that cannot be used', () => {
     expect((await agents.status(contact())).vms).toEqual([vm]);
   });
 
+  it('says of force only what an earlier agent understands, unless it is meant', async () => {
+    const sent: string[] = [];
+    answer = (request, response) => {
+      let body = '';
+      request.on('data', (bytes: Buffer) => (body += bytes.toString()));
+      request.on('end', () => {
+        sent.push(body);
+        say(200, vm)(request, response);
+      });
+    };
+    await agents.stopVm(contact(), 'vm-1', 1);
+    await agents.stopVm(contact(), 'vm-1', 1, { force: false });
+    await agents.stopVm(contact(), 'vm-1', 1, { force: true });
+    expect(sent.map((body) => JSON.parse(body) as unknown)).toEqual([
+      { assignment: 1 },
+      { assignment: 1 },
+      { assignment: 1, force: true },
+    ]);
+  });
+
   it.each<[string, unknown]>([
     ['garbage', '<html>'],
     ['cut JSON', JSON.stringify(status).slice(0, -5)],

@@ -115,7 +115,7 @@ export const AGENT_TARGETS: readonly Target[] = [
   agentTarget('PUT', '/v1/vms/:id', VM_ORDER),
   agentTarget('DELETE', '/v1/vms/:id'),
   agentTarget('POST', '/v1/vms/:id/start', { assignment: 7 }),
-  agentTarget('POST', '/v1/vms/:id/stop', { assignment: 7 }),
+  agentTarget('POST', '/v1/vms/:id/stop', { assignment: 7, force: true }),
   agentTarget('PATCH', '/v1/driver', { bootMs: 5, stopMs: 5, hang: false }),
   agentTarget('GET', '/v1/driver'),
 ];

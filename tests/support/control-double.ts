@@ -45,6 +45,8 @@ export interface ControlDouble {
   readonly events: EventsDouble;
   readonly tokens: TokensDouble;
   readonly vms: Map<string, Vm>;
+  /** Ids of VMs that were stopped by force. */
+  readonly forced: string[];
   readonly reservations: ReservationsDouble['reservations'];
   readonly hosts: Map<string, Host>;
   /** Thrown by every call while it is set. */
@@ -134,6 +136,7 @@ export function createControlDouble(): ControlDouble {
     tokens,
     reservations: rooms.reservations,
     vms,
+    forced: [],
     hosts,
     failure: undefined,
     ready: true,
@@ -303,7 +306,11 @@ function controlOf(
     },
     deleteVm: (id) => want(id, 'deleted'),
     startVm: (id) => want(id, 'running'),
-    stopVm: (id) => want(id, 'stopped'),
+    async stopVm(id, _by, { force = false } = {}) {
+      const vm = await want(id, 'stopped');
+      if (force) self().forced.push(id);
+      return vm;
+    },
     async explain(request, strategy = 'cosine') {
       await work(self);
       const host = roomy(request.resources);

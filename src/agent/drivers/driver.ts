@@ -4,6 +4,7 @@
  * two of them at once for one VM.
  */
 import type { AgentVmState } from '../../model/agent-report.js';
+import type { StopOptions } from '../../model/ports.js';
 import type { Reason } from '../../model/vm.js';
 import type { DriverPatchBody, DriverSettingsBody } from '../../wire/agent.js';
 import type { MeasuredProcess } from '../discovery/vm-use.js';
@@ -38,7 +39,8 @@ export interface Driver {
    */
   create(vm: VmRecord): Promise<Observation>;
   start(vm: VmRecord): Promise<Observation>;
-  stop(vm: VmRecord): Promise<Observation>;
+  /** Asks the guest to power off; with `force` it is not asked, even if it was before. */
+  stop(vm: VmRecord, options?: StopOptions): Promise<Observation>;
   /** Resolves once nothing of the VM is left. */
   remove(vm: VmRecord): Promise<void>;
   /** Lets go of timers and connections; VMs stay as they are. */

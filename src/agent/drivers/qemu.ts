@@ -7,7 +7,7 @@ import { access, constants, mkdir, readdir, realpath, rm, stat } from 'node:fs/p
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { DomainError } from '../../model/errors.js';
-import type { Clock, Log } from '../../model/ports.js';
+import type { Clock, Log, StopOptions } from '../../model/ports.js';
 import type { MeasuredProcess } from '../discovery/vm-use.js';
 import type { Accelerator } from '../qemu/arguments.js';
 import { chooseAccelerator } from '../qemu/accelerator.js';
@@ -128,8 +128,8 @@ class QemuDriver implements Driver {
     return Promise.resolve(this.#machineOf(vm).boot(vm, 'starting'));
   }
 
-  stop(vm: VmRecord) {
-    return Promise.resolve(this.#machineOf(vm).stop());
+  stop(vm: VmRecord, { force = false }: StopOptions = {}) {
+    return Promise.resolve(this.#machineOf(vm).stop(force));
   }
 
   async remove(vm: VmRecord): Promise<void> {

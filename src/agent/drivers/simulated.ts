@@ -3,6 +3,8 @@
  * laptop, for the simulated fleet and for tests; it can be told to be slow, to fail and to hang.
  *
  *   creating ──bootMs──► running ──stop──► stopping ──stopMs──► stopped ──start──► starting ──bootMs──► running
+ *
+ * A forced stop goes to `stopped` at once.
  */
 import { DomainError } from '../../model/errors.js';
 import type { Clock } from '../../model/ports.js';
@@ -116,7 +118,7 @@ export function createSimulatedDriver(options: {
       settings = { ...settings, failNextStarts: settings.failNextStarts - 1 };
       return enterNow(vm, 'failed', 'start_failed');
     },
-    stop: (vm) => enterNow(vm, 'stopping'),
+    stop: (vm, { force = false } = {}) => enterNow(vm, force ? 'stopped' : 'stopping'),
     async remove(vm) {
       const state = vms.get(vm.id)?.seen.state;
       if (state === 'running' || state === 'starting' || state === 'stopping') {

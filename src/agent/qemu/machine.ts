@@ -86,7 +86,8 @@ export class Machine {
   #work: Promise<void> | null = null;
   #life: VmLife | null = null;
   #interfaceName: string | null = null;
-  #wanted: 'running' | 'stopped' | 'gone' = 'running';
+  /** `off` is `stopped` without asking the guest. */
+  #wanted: 'running' | 'stopped' | 'off' | 'gone' = 'running';
   /** It was told to start while it was stopping. */
   #startsAgain = false;
   #isClosing = false;
@@ -126,16 +127,19 @@ export class Machine {
     return this.#seen;
   }
 
-  stop(): Observation {
-    this.#wanted = 'stopped';
+  /** @param force the guest is not asked, and not waited for if it was asked before */
+  stop(force: boolean): Observation {
+    if (force) this.#wanted = 'off';
+    else if (this.#wanted !== 'off') this.#wanted = 'stopped';
     this.#startsAgain = false;
     if (this.#work === null) {
       if (this.#seen.state !== 'failed') this.#enter('stopped');
       return this.#seen;
     }
-    if (this.#seen.state === 'stopping') return this.#seen;
+    const isStopping = this.#seen.state === 'stopping';
     this.#enter('stopping');
-    void this.#life?.powerOff(this.#workshop.powerOffLimitMs);
+    if (force) void this.#life?.end();
+    else if (!isStopping) void this.#life?.powerOff(this.#workshop.powerOffLimitMs);
     return this.#seen;
   }
 
@@ -238,7 +242,7 @@ export class Machine {
   async #attend(life: VmLife): Promise<void> {
     this.#life = life;
     if (this.#isClosing) life.letGo();
-    else if (this.#wanted === 'gone') void life.end();
+    else if (this.#wanted === 'gone' || this.#wanted === 'off') void life.end();
     else if (this.#wanted === 'stopped') void life.powerOff(this.#workshop.powerOffLimitMs);
     else this.#look(life);
     const ending = await life.ended;

@@ -58,6 +58,8 @@ export class VmLife {
   #isOver = false;
   #isToEnd = false;
   #isBroken = false;
+  /** Its end without the guest, once that has begun: then nothing else is tried any more. */
+  #finishing: Promise<void> | null = null;
 
   constructor(options: LifeOptions) {
     this.#options = options;
@@ -86,14 +88,14 @@ export class VmLife {
     const { clock } = this.#options;
     this.#isToEnd = true;
     const until = clock.monotonic() + limitMs;
-    while (this.#goesOn() && clock.monotonic() < until) {
+    while (this.#goesOn() && this.#finishing === null && clock.monotonic() < until) {
       await this.#tell('system_powerdown');
       await this.#endOr(POWER_BUTTON_EVERY_MS);
     }
     await this.end();
   }
 
-  /** Ends it without asking the guest. */
+  /** Ends it without asking the guest, also while the guest is being asked. */
   async end(): Promise<void> {
     this.#isToEnd = true;
     await this.#finish();
@@ -106,7 +108,12 @@ export class VmLife {
     this.#options.child?.letGo();
   }
 
-  async #finish(): Promise<void> {
+  #finish(): Promise<void> {
+    this.#finishing ??= this.#finishNow();
+    return this.#finishing;
+  }
+
+  async #finishNow(): Promise<void> {
     if (!this.#goesOn()) return;
     await this.#tell('quit');
     await this.#endOr(QUIT_LIMIT_MS);

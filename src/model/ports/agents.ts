@@ -17,6 +17,11 @@ export interface VmOrder {
   readonly overrides: InventoryOverrides;
 }
 
+export interface StopOptions {
+  /** The guest is not asked: the VM ends at once, also one that is stopping already. */
+  readonly force?: boolean | undefined;
+}
+
 /**
  * Calls to host agents. All are idempotent. Each fails with DomainError `agent_unreachable` when
  * there was no (usable) answer: then the effect is unknown. `stale_assignment` and `agent_refused`
@@ -37,7 +42,12 @@ export interface Agents {
   /** @returns null when the agent has no such VM */
   startVm(contact: AgentContact, vmId: string, assignment: number): Promise<AgentVm | null>;
   /** @returns null when the agent has no such VM */
-  stopVm(contact: AgentContact, vmId: string, assignment: number): Promise<AgentVm | null>;
+  stopVm(
+    contact: AgentContact,
+    vmId: string,
+    assignment: number,
+    options?: StopOptions,
+  ): Promise<AgentVm | null>;
   /** "Have this VM no more." @returns true when it is gone, false while it is being removed */
   removeVm(contact: AgentContact, vmId: string, assignment: number): Promise<boolean>;
 }

@@ -258,6 +258,61 @@ describe('the QEMU driver, when a guest does not go off', () => {
   );
 });
 
+describe('the QEMU driver, when a VM is stopped by force', () => {
+  it(
+    'does not ask the guest, and waits no longer for one that was asked or has yet to start',
+    async () => {
+      const fixture = await QemuFixture.start(SLOW_MS);
+      const vm = vmRecord('deaf', 'spinning');
+      const force = () => fixture.driver.stop(vm, { force: true });
+      const offFrom = async (pid: number) => {
+        const seen = await fixture.until(vm, ({ state }) => state !== 'stopping');
+        expect(seen).toMatchObject({ state: 'stopped', reason: null });
+        expect(await processStat(pid)).toBeNull();
+        expect(await fixture.processesOf('deaf')).toEqual([]);
+      };
+      const started = async () => {
+        await fixture.driver.start(vm);
+        await fixture.until(vm, ({ state }) => state === 'running');
+        return fixture.pidOf('deaf');
+      };
+      try {
+        await fixture.driver.create(vm);
+        await fixture.until(vm, ({ state }) => state === 'running');
+        const asked = await fixture.pidOf('deaf');
+        expect(await fixture.driver.stop(vm)).toMatchObject({ state: 'stopping' });
+        // It was to start again once it is off; the force takes that back.
+        await fixture.driver.start(vm);
+        expect(await force()).toMatchObject({ state: 'stopping' });
+        expect(await force()).toMatchObject({ state: 'stopping' });
+        await offFrom(asked);
+        expect(await force()).toMatchObject({ state: 'stopped' });
+
+        const unasked = await started();
+        await force();
+        await offFrom(unasked);
+
+        // A QEMU that hears nothing any more is killed.
+        const frozen = await started();
+        process.kill(frozen, 'SIGSTOP');
+        await force();
+        await offFrom(frozen);
+
+        // Before its process is there, there is nothing to end; the wish is kept.
+        await fixture.driver.start(vm);
+        await force();
+        expect(await fixture.driver.stop(vm)).toMatchObject({ state: 'stopping' });
+        await fixture.until(vm, ({ state }) => state === 'stopped');
+        expect(await fixture.processesOf('deaf')).toEqual([]);
+        await started();
+      } finally {
+        await fixture.stop([vm]);
+      }
+    },
+    SLOW_MS,
+  );
+});
+
 describe('what stands around a VM', () => {
   let fixture: QemuFixture;
   beforeEach(async () => {

@@ -59,6 +59,17 @@ export const OF_VMS: readonly Journey[] = [
     check: (stage) => stage.ends('vm-1', 'stopped', 'host-1'),
   },
   {
+    name: 'stop-by-force',
+    hosts: 1,
+    prepare: (stage) => stage.running('vm-1'),
+    run: async (stage) => {
+      await stage.must('stop by force', (control) =>
+        control.stopVm('vm-1', stage.caller, { force: true }),
+      );
+    },
+    check: (stage) => stage.ends('vm-1', 'stopped', 'host-1'),
+  },
+  {
     name: 'reserve-and-consume',
     hosts: 1,
     run: async (stage) => {
