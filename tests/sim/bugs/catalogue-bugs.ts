@@ -1,9 +1,10 @@
 /** Bugs inside the catalogue, the last word on what is booked. */
 import type { HostFacts } from '../../../src/model/host.js';
-import type { Catalogue } from '../../../src/model/ports.js';
+import type { Catalogue, LedgerBooking } from '../../../src/model/ports.js';
 import type { CatalogueDouble } from '../../../src/sim/catalogue/catalogue.js';
 import type { HostRow } from '../../../src/sim/catalogue/rows.js';
 import type { Tables } from '../../../src/sim/catalogue/tables.js';
+import { LedgerBooks } from '../../../src/sim/ledger-books.js';
 import type { BrokenParts } from '../../../src/sim/world.js';
 import { changed } from '../changed.js';
 import { hostsFlap, ledgersForget, operatorsRebuild } from './hard-times.js';
@@ -51,6 +52,15 @@ function neverLess() {
 
 /** Every so many numbers one is given again. */
 const TWICE_EVERY = 5;
+
+/** Bookings are overdue whether they are marked as recorded or not. */
+class Overdue extends LedgerBooks {
+  override overdue(): LedgerBooking[] {
+    return [...this.held.values()].map(({ bookingId, vmId, hostId }) => ({
+      ...{ bookingId, vmId, hostId },
+    }));
+  }
+}
 
 export const CATALOGUE_BUGS: readonly WorldBug[] = [
   {
@@ -187,8 +197,11 @@ export const CATALOGUE_BUGS: readonly WorldBug[] = [
   },
   {
     name: 'recorded-unknown',
-    what: 'bookings that are recorded are taken for leftovers',
+    what: 'bookings that are recorded are taken for leftovers as soon as anybody looks',
     rules: ['L2', 'S10'],
-    sabotage: catalogue(() => ({ recordedBookings: async () => new Map() })),
+    sabotage: () => ({
+      ...catalogue(() => ({ recordedBookings: async () => new Map() }))(),
+      books: (clock) => new Overdue(() => clock.now()),
+    }),
   },
 ];
