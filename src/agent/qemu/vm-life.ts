@@ -58,6 +58,7 @@ export class VmLife {
   #isOver = false;
   #isToEnd = false;
   #isBroken = false;
+  #isStranger = false;
 
   constructor(options: LifeOptions) {
     this.#options = options;
@@ -79,6 +80,11 @@ export class VmLife {
   /** Why the guest is suspected to hang. */
   get suspicion(): Reason | null {
     return this.#suspicion;
+  }
+
+  /** An adopted process that says of itself that it runs another VM; it was let go of. */
+  get isStranger(): boolean {
+    return this.#isStranger;
   }
 
   /** Presses the power button until the guest is off; after the limit it is ended. */
@@ -199,14 +205,18 @@ export class VmLife {
 
   /** Makes sure of whom we talk with, and how the guest is: events may have been missed. */
   async #greet(client: QmpClient): Promise<void> {
-    const { directory, log } = this.#options;
+    const { child, directory, log } = this.#options;
     try {
       const { UUID } = qmpUuidSchema.parse(await client.execute('query-uuid'));
-      if (UUID !== directory.key) throw new Error('it runs another VM');
+      if (UUID !== directory.key) {
+        this.#isStranger = child === null;
+        throw new Error('it runs another VM');
+      }
       await this.#askStatus(client);
     } catch (error) {
       log.warn('a QEMU does not say how its VM is', { error });
       client.close();
+      if (this.#isStranger) this.letGo();
     }
   }
 

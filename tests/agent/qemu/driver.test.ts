@@ -121,7 +121,8 @@ describe('the QEMU driver', () => {
 
       const driver = await fixture.open();
       const running = (vm: VmRecord): VmRecord => ({ ...vm, state: 'running' });
-      expect(await driver.resume(running(stays))).toMatchObject({ state: 'running', reason: null });
+      expect(await driver.resume(running(stays))).toMatchObject({ state: 'running' });
+      await fixture.until(stays, ({ reason }) => reason === null);
       expect(await driver.resume(running(dies))).toMatchObject({
         state: 'failed',
         reason: { code: 'vm_died' },
