@@ -10,7 +10,7 @@ import type { Reason } from '../../model/vm.js';
 import { qmpShutdownSchema, qmpStatusSchema, qmpUuidSchema } from '../../wire/qemu.js';
 import { QMP_SOCKET, RESCUE_SOCKET } from './arguments.js';
 import { BOOT_LIMIT_MS, bootSuspicion } from './boot-watch.js';
-import { readConsole, shortenConsole } from './console-log.js';
+import { readConsole, shortenLog } from './console-log.js';
 import { BROKEN_STATUS, type Ending } from './ending.js';
 import type { Child, ProcessEnd } from './launch.js';
 import { isAlive, killProcess, processStat, TICKS_PER_S, type VmProcess } from './process.js';
@@ -243,7 +243,7 @@ export class VmLife {
     }
   }
 
-  /** Keeps the console short and sees whether the guest gets anywhere. */
+  /** Keeps its logs short and sees whether the guest gets anywhere. */
   async #upkeep(): Promise<void> {
     const { directory, log } = this.#options;
     while (this.#goesOn()) {
@@ -251,9 +251,10 @@ export class VmLife {
       if (!this.#goesOn()) return;
       try {
         await this.#lookAtBoot();
-        await shortenConsole(directory.consoleLog);
+        await shortenLog(directory.consoleLog);
+        await shortenLog(directory.qemuLog);
       } catch (error) {
-        log.warn('the console of a VM cannot be kept in order', { error });
+        log.warn('the logs of a VM cannot be kept in order', { error });
       }
     }
   }

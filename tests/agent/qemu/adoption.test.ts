@@ -1,11 +1,13 @@
 /** VMs that are found running, by a driver that was opened anew, and do not behave. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { stat, truncate } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { QMP_SOCKET } from '../../../src/agent/qemu/arguments.js';
+import { CONSOLE_BYTES_KEPT, CONSOLE_BYTES_MAX } from '../../../src/agent/qemu/console-log.js';
 import { findProcess } from '../../../src/agent/qemu/process.js';
 import { makeVmDirectory, vmDirectoryOf } from '../../../src/agent/qemu/vm-directory.js';
 import type { VmRecord } from '../../../src/agent/vm-store.js';
@@ -41,6 +43,12 @@ it(
       process.kill(pid, 'SIGCONT');
     }
     await fixture.until(vm, ({ state, reason }) => state === 'running' && reason === null);
+    // Watched like any other: neither of its logs grows without end.
+    const { consoleLog, qemuLog } = vmDirectoryOf(fixture.root, vm.id);
+    for (const log of [consoleLog, qemuLog]) await truncate(log, CONSOLE_BYTES_MAX + 1);
+    for (const log of [consoleLog, qemuLog]) {
+      await fixture.until(vm, async () => (await stat(log)).size <= CONSOLE_BYTES_KEPT);
+    }
     expect(fixture.changes).toContain('mute');
   },
   SLOW_MS,
