@@ -110,7 +110,10 @@ async function imageBelow(
 
 const diskMibOf = ({ resources }: VmRecord): number => resources.disk ?? 0;
 
-/** Its name appears when it is whole. The format below is named, and never guessed. */
+/**
+ * Its name appears when it is whole. The format below is named, and never guessed; the image itself,
+ * which is a stranger's, is not opened (`-u`), as its size and format were found out when it came.
+ */
 async function createOverlay(
   path: string,
   image: StoredImage | null,
@@ -120,7 +123,7 @@ async function createOverlay(
   const over = image === null ? [] : ['-b', image.path, '-F', image.format];
   const size = (diskMib * MIB).toString();
   try {
-    await runProgram('qemu-img', ['create', '-q', '-f', 'qcow2', ...over, made, size], {
+    await runProgram('qemu-img', ['create', '-q', '-u', '-f', 'qcow2', ...over, made, size], {
       limitMs: CREATE_LIMIT_MS,
     });
     await rename(made, path);

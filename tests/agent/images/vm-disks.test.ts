@@ -87,6 +87,16 @@ describe('the disks of a VM', () => {
     expect(info).not.toHaveProperty('backing-filename');
   });
 
+  it('are made without a look into the image, which may have become anything', async () => {
+    const image = images.find('demo')!;
+    await writeFile(image.path, 'no qcow2 at all');
+    const [root] = await disks.prepare(record());
+    expect(await infoOf(root!.path, 'qcow2')).toMatchObject({
+      'virtual-size': 64 * MIB,
+      'full-backing-filename': image.path,
+    });
+  });
+
   it('are never made again over what is there, also after a restart', async () => {
     const [root] = await disks.prepare(record());
     await writeFile(root!.path, 'what the guest wrote');
