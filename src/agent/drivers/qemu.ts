@@ -64,6 +64,8 @@ export async function openQemuDriver(options: QemuOptions): Promise<Driver> {
 
 class QemuDriver implements Driver {
   readonly name = 'qemu';
+  readonly withheld = ['gpu'];
+  readonly hotplugs = false;
   readonly accelerator: Accelerator | null;
   readonly #workshop: Workshop;
   readonly #machines = new Map<string, Machine>();
