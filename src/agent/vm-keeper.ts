@@ -9,7 +9,7 @@ import { DomainError, hasCode } from '../model/errors.js';
 import type { Clock, Log } from '../model/ports.js';
 import { unitOf, withoutClasses, withoutZeros, type Resources } from '../model/resources.js';
 import type { EnsureVmBody } from '../wire/agent.js';
-import { bookableOf, chargeOf, evaluate, type Books } from './claims.js';
+import { besideOverhead, bookableOf, chargeOf, evaluate, type Books } from './claims.js';
 import type { Measure } from './discovery.js';
 import type { Driver, Observation } from './drivers/driver.js';
 import { createReservations, type Reservations } from './reservations.js';
@@ -253,10 +253,16 @@ export class VmKeeper {
     });
   }
 
-  #refuseWithoutRoom(vm: VmRecord, limits: Resources): void {
+  #refuseWithoutRoom(vm: VmRecord, bookable: Resources): void {
     const { driver, maxPerVm } = this.#options;
     const charge = chargeOf(vm);
-    const books: Books = { limits, held: this.held(), maxPerVm };
+    const held = this.held();
+    const limits = besideOverhead(
+      bookable,
+      new Map([...held, [vm.id, charge]]),
+      (guestMib) => driver.overheadMib?.(guestMib) ?? 0,
+    );
+    const books: Books = { limits, held, maxPerVm };
     const short = driver.admits()
       ? evaluate(books, { vmId: vm.id, charge })
       : Object.entries(charge).map(([resource, requested]) => ({

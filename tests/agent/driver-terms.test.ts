@@ -53,3 +53,27 @@ it('memory that a driver never plugs in is not charged for: the order is refused
     await fixture.close();
   }
 });
+
+it('memory that VMs take besides that of their guests is not given to others', async () => {
+  const fixture = await startWith({ overheadMib: (guestMib) => 256 + guestMib / 64 });
+  try {
+    // 7 GiB have room for five VMs of 1 GiB and 272 MiB, and not for six.
+    const answers: number[] = [];
+    for (const id of ['a', 'b', 'c', 'd', 'e']) {
+      answers.push((await fixture.call('PUT', `/v1/vms/${id}`, order(SMALL))).status);
+    }
+    expect(answers.filter((status) => status >= 300)).toEqual([]);
+    const refused = await fixture.call('PUT', '/v1/vms/f', order(SMALL));
+    expect(refused.body).toMatchObject({
+      code: 'claim_refused',
+      shortfalls: [{ resource: 'memory', requested: 1024, available: 416, limit: 5536 }],
+    });
+    // What is booked is what was ordered, and a repeat of what is here is no claim.
+    expect((await fixture.call('GET', '/v1/status')).body).toMatchObject({
+      allocated: { memory: 5 * 1024 },
+    });
+    expect((await fixture.call('PUT', '/v1/vms/a', order(SMALL))).status).toBeLessThan(300);
+  } finally {
+    await fixture.close();
+  }
+});

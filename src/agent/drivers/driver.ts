@@ -24,6 +24,8 @@ export interface Driver {
   readonly accelerator?: 'kvm' | 'tcg' | null;
   /** Classes that it hands to no VM, so that they are not offered; absent: none. */
   readonly withheld?: readonly ResourceClass[];
+  /** Memory in MiB that a VM may take on its host besides its guest's; absent: none. */
+  overheadMib?(guestMib: number): number;
   /** False: it never plugs memory into a VM that runs. */
   readonly hotplugs?: boolean;
   /** Called once, first. `changed` is told of each VM that should be inspected anew. */

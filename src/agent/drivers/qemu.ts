@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { DomainError } from '../../model/errors.js';
 import type { Clock, Log } from '../../model/ports.js';
+import { memoryLimitMib } from '../cgroups/limits.js';
 import type { MeasuredProcess } from '../discovery/vm-use.js';
 import type { Accelerator } from '../qemu/arguments.js';
 import { chooseAccelerator } from '../qemu/accelerator.js';
@@ -75,6 +76,10 @@ class QemuDriver implements Driver {
   constructor(workshop: Workshop, accelerator: Accelerator | null) {
     this.#workshop = workshop;
     this.accelerator = accelerator;
+  }
+
+  overheadMib(guestMib: number): number {
+    return memoryLimitMib(guestMib) - guestMib;
   }
 
   open(changed: (vmId: string) => void): void {
