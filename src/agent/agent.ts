@@ -9,7 +9,7 @@ import type { CapacityPolicy } from '../model/inventory.js';
 import { NAME_PATTERN } from '../model/ids.js';
 import type { MeasuredTotals } from '../model/agent-report.js';
 import type { Clock, Log } from '../model/ports.js';
-import type { Resources } from '../model/resources.js';
+import { withoutClasses, type Resources } from '../model/resources.js';
 import { lockDirectory } from '../std/directory-lock.js';
 import type { AgentStatusBody } from '../wire/agent.js';
 import { tellable, type JoinHostBody } from '../wire/hosts.js';
@@ -129,7 +129,7 @@ export function createAgent(options: AgentOptions): Agent {
   const machine = machineOf(options);
   let latest: MeasuredTotals = {};
   const measure: Measure = async () => {
-    const measured = await machine();
+    const measured = offeredBy(options.driver, await machine());
     latest = measured.totals;
     return measured;
   };
@@ -281,6 +281,13 @@ const machineOf = ({ configuredTotals, dataDir, settings, root }: AgentOptions):
   configuredTotals === undefined
     ? realMachine({ dataDir, settings, root })
     : configuredMachine(configuredTotals, settings);
+
+/** What of a machine its driver can hand to VMs: the rest is not offered to anybody. */
+function offeredBy({ withheld = [] }: Driver, measured: Measurement): Measurement {
+  if (withheld.length === 0) return measured;
+  const gpu = withheld.includes('gpu') ? null : measured.gpu;
+  return { ...measured, totals: withoutClasses(measured.totals, withheld), gpu };
+}
 
 const joinerOf = (
   options: AgentOptions,

@@ -47,6 +47,24 @@ export function chargeOf({ resources, hotplugMib = 0, bandwidth }: ChargedVm): R
 
 type ChargedVm = Pick<VmRecord, 'resources' | 'hotplugMib' | 'bandwidth'>;
 
+/**
+ * What is left to VMs of the memory that may be booked, as the processes of all of them take some
+ * for themselves:
+ *
+ *   limit = max(0, limit − Σ overhead(memory of a VM))     in MiB, over those that count
+ */
+export function besideOverhead(
+  limits: Resources,
+  held: Held,
+  overheadMib: (guestMib: number) => number,
+): Resources {
+  const { memory } = limits;
+  if (memory === undefined) return limits;
+  let overhead = 0;
+  for (const charge of held.values()) overhead += overheadMib(charge.memory ?? 0);
+  return { ...limits, memory: Math.max(0, memory - overhead) };
+}
+
 /** What a claim is held against. */
 export interface Books {
   /** What may be booked, per class. */

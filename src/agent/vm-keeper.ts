@@ -7,9 +7,9 @@ import type { AgentVm } from '../model/agent-report.js';
 import type { CapacityPolicy, InventoryOverrides, Shortfall } from '../model/inventory.js';
 import { DomainError, hasCode } from '../model/errors.js';
 import type { Clock, Log } from '../model/ports.js';
-import { unitOf, withoutZeros, type Resources } from '../model/resources.js';
+import { unitOf, withoutClasses, withoutZeros, type Resources } from '../model/resources.js';
 import type { EnsureVmBody, StopBody } from '../wire/agent.js';
-import { bookableOf, chargeOf, evaluate, type Books } from './claims.js';
+import { besideOverhead, bookableOf, chargeOf, evaluate, type Books } from './claims.js';
 import type { Measure } from './discovery.js';
 import type { Driver, Observation } from './drivers/driver.js';
 import { createReservations, type Reservations } from './reservations.js';
@@ -184,6 +184,7 @@ export class VmKeeper {
       removing: false,
     };
     // Before the claim: a host that cannot make it must not hold room for it.
+    this.#refuseHotplug(vm);
     this.#options.images?.check({ image: vm.image, diskMib: vm.resources.disk ?? 0 });
     await this.#claim(vm, overrides);
     return this.#make(vm);
@@ -201,6 +202,7 @@ export class VmKeeper {
       ...order,
       users,
     };
+    this.#refuseHotplug(vm);
     // What it holds already is no new claim, even on a host that has become too small for it.
     if (isWithin(chargeOf(vm), chargeOf(present))) await this.#options.store.save(vm);
     else await this.#claim(vm, overrides);
@@ -224,8 +226,10 @@ export class VmKeeper {
 
   /** Takes room for a VM and writes it down. @throws DomainError `claim_refused` */
   async #claim(vm: VmRecord, overrides: InventoryOverrides): Promise<void> {
-    const { measure, policy, store } = this.#options;
-    const limits = bookableOf((await measure()).totals, overrides, policy);
+    const { driver, measure, policy, store } = this.#options;
+    const offered = bookableOf((await measure()).totals, overrides, policy);
+    // What the operator says of the machine gives the driver no more than it has.
+    const limits = withoutClasses(offered, driver.withheld ?? []);
     // From here to the grant nothing is awaited, so that two claims cannot take the same room.
     this.#refuseWithoutRoom(vm, limits);
     const before = store.vm(vm.id);
@@ -242,10 +246,26 @@ export class VmKeeper {
     }
   }
 
-  #refuseWithoutRoom(vm: VmRecord, limits: Resources): void {
+  /** @throws DomainError `invalid_request` when memory is asked for that would never be given */
+  #refuseHotplug({ hotplugMib = 0 }: VmRecord): void {
+    const { name, hotplugs = true } = this.#options.driver;
+    if (hotplugMib === 0 || hotplugs) return;
+    const message = `must be 0 or absent: the driver ${name} plugs no memory into its VMs`;
+    throw new DomainError('invalid_request', 'Some fields are not valid; see errors.', {
+      errors: [{ field: 'hotplugMib', message }],
+    });
+  }
+
+  #refuseWithoutRoom(vm: VmRecord, bookable: Resources): void {
     const { driver, maxPerVm } = this.#options;
     const charge = chargeOf(vm);
-    const books: Books = { limits, held: this.held(), maxPerVm };
+    const held = this.held();
+    const limits = besideOverhead(
+      bookable,
+      new Map([...held, [vm.id, charge]]),
+      (guestMib) => driver.overheadMib?.(guestMib) ?? 0,
+    );
+    const books: Books = { limits, held, maxPerVm };
     const short = driver.admits()
       ? evaluate(books, { vmId: vm.id, charge })
       : Object.entries(charge).map(([resource, requested]) => ({

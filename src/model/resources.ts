@@ -53,3 +53,13 @@ export function subtractResources(left: Resources, right: Resources): Resources 
 export function withoutZeros(resources: Resources): Resources {
   return Object.fromEntries(Object.entries(resources).filter(([, amount]) => amount !== 0));
 }
+
+/** What is said of each class, but for some classes. */
+export function withoutClasses<T>(
+  said: Readonly<Record<ResourceClass, T>>,
+  classes: readonly ResourceClass[],
+): Readonly<Record<ResourceClass, T>> {
+  return Object.fromEntries(
+    Object.entries(said).filter(([resource]) => !classes.includes(resource)),
+  );
+}

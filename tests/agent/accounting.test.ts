@@ -1,6 +1,6 @@
 /** What counts on a host, what a claim is held against, and the shares of those who asked for nothing. */
 import { describe, expect, it } from '@jest/globals';
-import { chargeOf, evaluate, type Books } from '../../src/agent/claims.js';
+import { besideOverhead, chargeOf, evaluate, type Books } from '../../src/agent/claims.js';
 import type { Measurement } from '../../src/agent/discovery.js';
 import { checkImageRoom, imageBytesMax, type ImageRoom } from '../../src/agent/image-guard.js';
 import { createReservations } from '../../src/agent/reservations.js';
@@ -31,6 +31,17 @@ describe('what a VM is counted with', () => {
   ])('is the larger direction of the network: %j %j', (resources, bandwidth, network) => {
     expect(chargeOf({ resources, bandwidth }).network).toBe(network);
   });
+});
+
+it('what VMs take besides their guests leaves less of the memory, and never less than nothing', () => {
+  const held = new Map<string, Resources>([
+    ['a', { memory: 640 }],
+    ['b', { cpu: 1 }],
+  ]);
+  const left = (limits: Resources) => besideOverhead(limits, held, (guest) => 10 + guest / 64);
+  expect(left({ cpu: 4, memory: 1000 })).toEqual({ cpu: 4, memory: 970 });
+  expect(left({ memory: 5 })).toEqual({ memory: 0 });
+  expect(left({ cpu: 4 })).toEqual({ cpu: 4 });
 });
 
 describe('a claim', () => {

@@ -39,15 +39,17 @@ const unescaped = (text: string): string =>
 export const ownGroupIn = (text: string): string | null => /^0::(\/.*)$/m.exec(text)?.[1] ?? null;
 
 /**
- * The group under which those of VMs are made. A service that systemd runs keeps to its own group,
- * which is given to it (`Delegate=`); any other process takes one of its own at the top.
+ * The group under which those of VMs are made. A service whose unit says `Delegate=` and
+ * `DelegateSubgroup=agent` (systemd 254 and newer) is started below its own group and keeps to it;
+ * any other process takes one of its own at the top. A service that was started in its own group
+ * hands nothing down from there: while VMs lived below, systemd could not start it in it again.
  * @param own the group of this process, as the mount shows it
  */
 export function parentGroupOf(own: string): {
   readonly path: string;
   readonly isDelegated: boolean;
 } {
-  const service = /^(.*\.service)(\/agent)?$/.exec(own)?.[1];
+  const service = /^(.*\.service)\/agent$/.exec(own)?.[1];
   if (service !== undefined) return { path: service, isDelegated: true };
   return { path: '/berth', isDelegated: false };
 }

@@ -115,8 +115,8 @@ async function placeOfVersion1(files: GroupFiles, { path }: Mount): Promise<stri
 }
 
 /**
- * In version 2 a group with processes gives no controllers to those below it, so a service moves
- * itself into one of its own first.
+ * In version 2 a group with processes gives no controllers to those below it, and takes none while
+ * it does; so VMs never stand below a group in which a process is, or will be started.
  */
 async function placeOfVersion2(
   files: GroupFiles,
@@ -127,21 +127,12 @@ async function placeOfVersion2(
   const below = mount.root === '/' ? own : own.slice(mount.root.length) || '/';
   const parent = parentGroupOf(below);
   const path = `${mount.path}${parent.path}`;
-  if (parent.isDelegated) await moveInto(files, path, 'agent');
-  else await files.make(path);
+  await files.make(path);
   const place = `${path}/vms`;
   await files.make(place);
   // What stands above a group that was given to us is not ours to change.
   await enable(files, parent.isDelegated ? path : mount.path, place, controller);
   return place;
-}
-
-/** Moves the processes that are in a group into one below it. */
-async function moveInto(files: GroupFiles, group: string, name: string): Promise<void> {
-  const pids = ((await files.read(`${group}/cgroup.procs`)) ?? '').split('\n').filter(Boolean);
-  if (pids.length === 0) return;
-  await files.make(`${group}/${name}`);
-  for (const pid of pids) await files.write(`${group}/${name}/cgroup.procs`, pid);
 }
 
 /** Hands a controller down to the groups in `path`, from the group `top` on. */

@@ -5,6 +5,7 @@
  */
 import type { AgentVmState } from '../../model/agent-report.js';
 import type { StopOptions } from '../../model/ports.js';
+import type { ResourceClass } from '../../model/resources.js';
 import type { Reason } from '../../model/vm.js';
 import type { DriverPatchBody, DriverSettingsBody } from '../../wire/agent.js';
 import type { MeasuredProcess } from '../discovery/vm-use.js';
@@ -22,6 +23,12 @@ export interface Driver {
   readonly name: string;
   /** With what guests are run, where that makes a difference; null when nothing runs them here. */
   readonly accelerator?: 'kvm' | 'tcg' | null;
+  /** Classes that it hands to no VM, so that they are not offered; absent: none. */
+  readonly withheld?: readonly ResourceClass[];
+  /** Memory in MiB that a VM may take on its host besides its guest's; absent: none. */
+  overheadMib?(guestMib: number): number;
+  /** False: it never plugs memory into a VM that runs. */
+  readonly hotplugs?: boolean;
   /** Called once, first. `changed` is told of each VM that should be inspected anew. */
   open(changed: (vmId: string) => void): void;
   /** Exercises the way that every order goes: awaited before each order and each report. */

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { DomainError } from '../../model/errors.js';
 import type { Clock, Log, StopOptions } from '../../model/ports.js';
+import { memoryLimitMib } from '../cgroups/limits.js';
 import type { MeasuredProcess } from '../discovery/vm-use.js';
 import type { Accelerator } from '../qemu/arguments.js';
 import { chooseAccelerator } from '../qemu/accelerator.js';
@@ -64,6 +65,8 @@ export async function openQemuDriver(options: QemuOptions): Promise<Driver> {
 
 class QemuDriver implements Driver {
   readonly name = 'qemu';
+  readonly withheld = ['gpu'];
+  readonly hotplugs = false;
   readonly accelerator: Accelerator | null;
   readonly #workshop: Workshop;
   readonly #machines = new Map<string, Machine>();
@@ -73,6 +76,10 @@ class QemuDriver implements Driver {
   constructor(workshop: Workshop, accelerator: Accelerator | null) {
     this.#workshop = workshop;
     this.accelerator = accelerator;
+  }
+
+  overheadMib(guestMib: number): number {
+    return memoryLimitMib(guestMib) - guestMib;
   }
 
   open(changed: (vmId: string) => void): void {

@@ -4,7 +4,7 @@
  * never changes once it is an image, for the disks of VMs lie over it.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm, statfs } from 'node:fs/promises';
+import { chmod, mkdir, open, readdir, readFile, rename, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DomainError } from '../../model/errors.js';
 import type { HostImage, ImageFormat } from '../../model/images.js';
@@ -76,6 +76,9 @@ const FREE_BYTES_MIN = 1 * GIB;
 /** Files on their way in at once. */
 const UPLOADS_MAX = 4;
 
+/** VMs get an image as an open descriptor, and none under its name. */
+const OURS_ALONE = 0o600;
+
 const NOTE = '.json';
 const PART = '.part';
 
@@ -87,6 +90,9 @@ export async function openImageStore(options: ImageStoreOptions): Promise<ImageS
   for (const { id, image } of await readNotes(directory, log)) {
     const { addedAt, ...rest } = image;
     const path = pathOf(directory, id, image.format);
+    await chmod(path, OURS_ALONE).catch((error: unknown) => {
+      log.error('the file of an image is not as it should be', { image: image.name, error });
+    });
     images.set(image.name, { id, path, ...rest, addedAt: new Date(addedAt) });
   }
   await clear(directory, new Set([...images.values()].flatMap(({ id }) => [id])), log);
@@ -261,7 +267,7 @@ async function written(
   { bytes: announced, body }: Upload,
 ): Promise<{ readonly bytes: number; readonly digest: string }> {
   const hash = createHash('sha256');
-  const file = await open(path, 'wx', 0o644);
+  const file = await open(path, 'wx', OURS_ALONE);
   let bytes = 0;
   try {
     for await (const piece of body) {

@@ -3,7 +3,7 @@
  * directory of its own, named by its id; a note in it says over which image its overlay lies, and is
  * written before the overlay, so that no image is removed below a disk.
  */
-import { access, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { access, chmod, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DomainError } from '../../model/errors.js';
 import type { Log } from '../../model/ports.js';
@@ -27,6 +27,8 @@ const MIB = 1024 ** 2;
 const NOTE = 'disks.json';
 const ROOT = 'root.qcow2';
 const SEED = 'seed.iso';
+/** A VM gets its disks as open descriptors, and nobody else's under their names. */
+const OURS_ALONE = 0o600;
 const CREATE_LIMIT_MS = 60_000;
 
 /** Opens the directory, which it makes if need be, and holds the images that disks in it lie over. */
@@ -74,6 +76,7 @@ async function prepare(
     const network = (await options.networkOf?.(vm.id)) ?? null;
     await writeSeed(seed, seedFiles({ vmId: vm.id, name: vm.name, users: vm.users, network }));
   }
+  for (const path of [root, seed]) await chmod(path, OURS_ALONE);
   const backing = image === null ? null : { path: image.path, format: image.format };
   return [
     { name: 'root', path: root, format: 'qcow2', backing, readOnly: false },
@@ -110,7 +113,10 @@ async function imageBelow(
 
 const diskMibOf = ({ resources }: VmRecord): number => resources.disk ?? 0;
 
-/** Its name appears when it is whole. The format below is named, and never guessed. */
+/**
+ * Its name appears when it is whole. The format below is named, and never guessed; the image itself,
+ * which is a stranger's, is not opened (`-u`), as its size and format were found out when it came.
+ */
 async function createOverlay(
   path: string,
   image: StoredImage | null,
@@ -120,7 +126,7 @@ async function createOverlay(
   const over = image === null ? [] : ['-b', image.path, '-F', image.format];
   const size = (diskMib * MIB).toString();
   try {
-    await runProgram('qemu-img', ['create', '-q', '-f', 'qcow2', ...over, made, size], {
+    await runProgram('qemu-img', ['create', '-q', '-u', '-f', 'qcow2', ...over, made, size], {
       limitMs: CREATE_LIMIT_MS,
     });
     await rename(made, path);

@@ -1,16 +1,17 @@
 /**
  * The file of a VM's serial console. A guest may write for ever, so the file is kept short by its
- * reader: QEMU appends, and so goes on at the new end of a file that was cut.
+ * reader: QEMU appends, and so goes on at the new end of a file that was cut. What QEMU itself
+ * prints is kept short in the same way.
  */
 import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 
-/** Above this the file is cut to its last part. */
+/** Above this a file is cut to its last part. */
 export const CONSOLE_BYTES_MAX = 8 * 1024 * 1024;
 export const CONSOLE_BYTES_KEPT = 1024 * 1024;
 
 /** Cuts a file that has grown too long. What is written while it is cut may be lost. */
-export async function shortenConsole(path: string): Promise<void> {
+export async function shortenLog(path: string): Promise<void> {
   const file = await open(path, constants.O_RDWR | constants.O_NOFOLLOW);
   try {
     const { size } = await file.stat();

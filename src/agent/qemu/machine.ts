@@ -32,7 +32,7 @@ import {
   type DiskSpec,
 } from './arguments.js';
 import { consoleSize } from './console-log.js';
-import { restAfter } from './ending.js';
+import { restAfter, type Rest } from './ending.js';
 import {
   FIRST_DESCRIPTOR,
   launchProcess,
@@ -215,7 +215,8 @@ export class Machine {
       if (this.#workshop.clock.monotonic() > until) break;
       await this.#workshop.clock.sleep(10);
     }
-    return this.#seen;
+    const isSilent = life.status === null && this.#life === life;
+    return isSilent && this.#wanted === 'running' ? this.#enter('running', SILENT) : this.#seen;
   }
 
   #begin(first: Promise<VmLife | null>): void {
@@ -247,8 +248,8 @@ export class Machine {
     else this.#look(life);
     const ending = await life.ended;
     this.#life = null;
-    if (ending === null) return;
-    const { state, reason } = restAfter(ending);
+    if (ending === null && !life.isStranger) return;
+    const { state, reason } = ending === null ? NOT_OURS : restAfter(ending);
     if (state === 'failed') {
       this.#log.error('a VM has failed', { reason, qemuLog: this.#directory.qemuLog });
     }
@@ -357,6 +358,17 @@ function reasonOf(error: unknown): Reason {
       : 'The VM could not be started on its host.';
   return { code: 'start_failed', detail };
 }
+
+/** Its process is there, and nobody knows how the guest is. Over once it speaks. */
+const SILENT: Reason = {
+  code: 'qemu_silent',
+  detail: 'The process of the VM does not say how the guest is.',
+};
+
+const NOT_OURS: Rest = {
+  state: 'failed',
+  reason: { code: 'vm_died', detail: 'What runs in the place of the VM is another one.' },
+};
 
 const standsStill = (status: string): Reason => ({
   code: 'guest_stands_still',

@@ -1,9 +1,12 @@
 /**
  * The process of a VM, as Linux shows it in /proc. A number alone names no process: numbers are
  * used again. One is ours if it was started at the tick that we noted (or if we noted none), in our
- * directory, with our UUID among its arguments, and has not ended.
+ * directory, from a program of QEMU, with our UUID among its arguments, and has not ended. Directory
+ * and program of a process under another user show only to an agent that may trace it; where they
+ * do not, the other signs decide, and then what QEMU says of itself (see vm-life.ts).
  */
 import { readFile, readdir, readlink, rm } from 'node:fs/promises';
+import { errorCode } from '../../std/error-code.js';
 import { processNoteSchema, type ProcessNote } from '../../wire/qemu.js';
 import { readIfThere, writeDurably } from '../durable-file.js';
 import type { VmDirectory } from './vm-directory.js';
@@ -111,11 +114,21 @@ async function runsVm(pid: number, { key, runDir }: VmDirectory): Promise<boolea
   const text = await readOrNull(`/proc/${pid.toString()}/cmdline`);
   if (text?.includes(key) !== true) return false;
   const words = text.split('\0');
-  const isQemu = /(^|\/)qemu-system-[a-z0-9_]+$/.test(words[0] ?? '');
-  if (!isQemu || words[words.indexOf('-uuid') + 1] !== key) return false;
-  // The directory of a process under another user can be seen only by a privileged agent.
-  const workDir = await readlink(`/proc/${pid.toString()}/cwd`).catch(() => null);
-  return workDir === runDir;
+  if (!isQemu(words[0] ?? '') || words[words.indexOf('-uuid') + 1] !== key) return false;
+  const inDirectory = await leadsTo(`/proc/${pid.toString()}/cwd`, (path) => path === runDir);
+  return inDirectory && leadsTo(`/proc/${pid.toString()}/exe`, isQemu);
+}
+
+/** A program that was replaced since is still the one that runs: Linux adds ` (deleted)`. */
+const isQemu = (path: string): boolean => /(^|\/)[^/]*qemu-system-[^/]*$/.test(path);
+
+/** Whether a link of a process is so, as far as it shows: what we may not read speaks for nobody. */
+async function leadsTo(link: string, isSo: (path: string) => boolean): Promise<boolean> {
+  try {
+    return isSo(await readlink(link));
+  } catch (error) {
+    return ['EACCES', 'EPERM'].includes(errorCode(error) ?? '');
+  }
 }
 
 async function readOrNull(path: string): Promise<string | null> {

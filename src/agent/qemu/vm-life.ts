@@ -10,7 +10,7 @@ import type { Reason } from '../../model/vm.js';
 import { qmpShutdownSchema, qmpStatusSchema, qmpUuidSchema } from '../../wire/qemu.js';
 import { QMP_SOCKET, RESCUE_SOCKET } from './arguments.js';
 import { BOOT_LIMIT_MS, bootSuspicion } from './boot-watch.js';
-import { readConsole, shortenConsole } from './console-log.js';
+import { readConsole, shortenLog } from './console-log.js';
 import { BROKEN_STATUS, type Ending } from './ending.js';
 import type { Child, ProcessEnd } from './launch.js';
 import { isAlive, killProcess, processStat, TICKS_PER_S, type VmProcess } from './process.js';
@@ -60,6 +60,7 @@ export class VmLife {
   #isBroken = false;
   /** Its end without the guest, once that has begun: then nothing else is tried any more. */
   #finishing: Promise<void> | null = null;
+  #isStranger = false;
 
   constructor(options: LifeOptions) {
     this.#options = options;
@@ -81,6 +82,11 @@ export class VmLife {
   /** Why the guest is suspected to hang. */
   get suspicion(): Reason | null {
     return this.#suspicion;
+  }
+
+  /** An adopted process that says of itself that it runs another VM; it was let go of. */
+  get isStranger(): boolean {
+    return this.#isStranger;
   }
 
   /** Presses the power button until the guest is off; after the limit it is ended. */
@@ -206,14 +212,18 @@ export class VmLife {
 
   /** Makes sure of whom we talk with, and how the guest is: events may have been missed. */
   async #greet(client: QmpClient): Promise<void> {
-    const { directory, log } = this.#options;
+    const { child, directory, log } = this.#options;
     try {
       const { UUID } = qmpUuidSchema.parse(await client.execute('query-uuid'));
-      if (UUID !== directory.key) throw new Error('it runs another VM');
+      if (UUID !== directory.key) {
+        this.#isStranger = child === null;
+        throw new Error('it runs another VM');
+      }
       await this.#askStatus(client);
     } catch (error) {
       log.warn('a QEMU does not say how its VM is', { error });
       client.close();
+      if (this.#isStranger) this.letGo();
     }
   }
 
@@ -240,7 +250,7 @@ export class VmLife {
     }
   }
 
-  /** Keeps the console short and sees whether the guest gets anywhere. */
+  /** Keeps its logs short and sees whether the guest gets anywhere. */
   async #upkeep(): Promise<void> {
     const { directory, log } = this.#options;
     while (this.#goesOn()) {
@@ -248,9 +258,10 @@ export class VmLife {
       if (!this.#goesOn()) return;
       try {
         await this.#lookAtBoot();
-        await shortenConsole(directory.consoleLog);
+        await shortenLog(directory.consoleLog);
+        await shortenLog(directory.qemuLog);
       } catch (error) {
-        log.warn('the console of a VM cannot be kept in order', { error });
+        log.warn('the logs of a VM cannot be kept in order', { error });
       }
     }
   }

@@ -1,7 +1,7 @@
 /**
  * Control groups of version 2 as the kernel keeps them, in memory, with the rules that bite: a group
  * has the files of the controllers that its parent hands down, a group with processes hands down
- * none (but the first), and none goes while something is in it. For machines whose kernel has its
+ * none and one that hands some down takes no process (but the first), and none goes while something is in it. For machines whose kernel has its
  * controllers in version 1.
  */
 import type { GroupFiles } from '../../../src/agent/cgroups/group-files.js';
@@ -77,6 +77,7 @@ export class PretendKernel implements GroupFiles {
     const [group, file] = this.#find(path);
     if (group === undefined) throw failure('ENOENT');
     if (file === 'cgroup.procs') {
+      if (group.handedDown.size > 0 && !path.startsWith(`${MOUNT}/cgroup.`)) throw failure('EBUSY');
       for (const one of this.groups.values()) one.pids.delete(text);
       group.pids.add(text);
     } else if (file === 'cgroup.subtree_control') {

@@ -16,9 +16,9 @@ function killIn(files: PretendKernel, pid: number): void {
 const SERVICE = '/system.slice/berth-agent.service';
 
 describe('a service with a group of its own', () => {
-  it('moves itself aside, and gives each VM a group with limits', async () => {
+  it('gives each VM a group with limits beside that of the agent', async () => {
     const kernel = new PretendKernel();
-    kernel.runIn(SERVICE, '77', '78');
+    kernel.runIn(`${SERVICE}/agent`, '77', '78');
     const groups = await open(kernel);
     expect(groups.notEnforced).toEqual([]);
     const own = `${MOUNT}${SERVICE}`;
@@ -33,6 +33,32 @@ describe('a service with a group of its own', () => {
     });
   });
 
+  // As systemd before 254 starts it, or a service of another name in which others work, too.
+  it('takes a group at the top when it was started in its own, and moves nobody', async () => {
+    const kernel = new PretendKernel();
+    kernel.runIn(SERVICE, '77', '78');
+    const groups = await open(kernel);
+    expect(groups.notEnforced).toEqual([]);
+    const [procs = ''] = await groups.make('web', { cpu: 1, memoryMib: 64 });
+    expect(procs).toBe(`${MOUNT}/berth/vms/vm-a1b2c3-web/cgroup.procs`);
+    expect(await kernel.read(`${MOUNT}${SERVICE}/cgroup.procs`)).toBe('77\n78\n');
+  });
+
+  it.each([SERVICE, `${SERVICE}/agent`])(
+    'can be started again in %s while VMs are alive',
+    async (where) => {
+      const kernel = new PretendKernel();
+      kernel.runIn(where, '77');
+      const [procs = ''] = await (await open(kernel)).make('web', { cpu: 1, memoryMib: 64 });
+      await kernel.write(procs, '100');
+      killIn(kernel, 77);
+      await kernel.write(`${MOUNT}${where}/cgroup.procs`, '90');
+      const groups = await open(kernel);
+      expect(groups.notEnforced).toEqual([]);
+      expect(await groups.make('web', { cpu: 1, memoryMib: 64 })).toEqual([procs]);
+    },
+  );
+
   it('finds its place again after a restart', async () => {
     const kernel = new PretendKernel();
     kernel.runIn(`${SERVICE}/agent`, '80');
@@ -46,9 +72,13 @@ describe('a service with a group of its own', () => {
 
   it('says what it was not given', async () => {
     const kernel = new PretendKernel();
-    kernel.runIn(SERVICE, '77');
+    kernel.runIn(`${SERVICE}/agent`, '77');
     const own = kernel.groups.get(`${MOUNT}${SERVICE}`)!;
-    kernel.groups.set(`${MOUNT}${SERVICE}`, { ...own, controllers: ['memory', 'pids'] });
+    kernel.groups.set(`${MOUNT}${SERVICE}`, {
+      ...own,
+      controllers: ['memory', 'pids'],
+      handedDown: new Set(),
+    });
     const groups = await open(kernel);
     expect(groups.notEnforced).toEqual([
       `CPU limits of VMs are not enforced (the cpu controller is not given to ${MOUNT}${SERVICE}).`,

@@ -1,5 +1,5 @@
 /** The disks of VMs, read back by programs that did not make them: qemu-img and isoinfo. */
-import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
 import type { ImageStore } from '../../../src/agent/images/image-store.js';
@@ -85,6 +85,30 @@ describe('the disks of a VM', () => {
     const info = await infoOf(empty!.path, 'qcow2');
     expect(info).toMatchObject({ 'virtual-size': 64 * MIB });
     expect(info).not.toHaveProperty('backing-filename');
+  });
+
+  it('are made without a look into the image, which may have become anything', async () => {
+    const image = images.find('demo')!;
+    await writeFile(image.path, 'no qcow2 at all');
+    const [root] = await disks.prepare(record());
+    expect(await infoOf(root!.path, 'qcow2')).toMatchObject({
+      'virtual-size': 64 * MIB,
+      'full-backing-filename': image.path,
+    });
+  });
+
+  it('are for the agent alone, as is the image below, also where an older one left them open', async () => {
+    const paths = async () => [
+      ...(await disks.prepare(record())).map(({ path }) => path),
+      images.find('demo')!.path,
+    ];
+    const modes = async () =>
+      Promise.all((await paths()).map(async (path) => (await stat(path)).mode & 0o777));
+    expect(await modes()).toEqual([0o600, 0o600, 0o600]);
+    for (const path of await paths()) await chmod(path, 0o644);
+    images = await files.store();
+    disks = await openDisks();
+    expect(await modes()).toEqual([0o600, 0o600, 0o600]);
   });
 
   it('are never made again over what is there, also after a restart', async () => {

@@ -5,7 +5,7 @@ import { chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { bootsWith } from '../../../src/agent/qemu/accelerator.js';
-import { CONSOLE_BYTES_MAX, shortenConsole } from '../../../src/agent/qemu/console-log.js';
+import { CONSOLE_BYTES_MAX, shortenLog } from '../../../src/agent/qemu/console-log.js';
 import { vmUserOf } from '../../../src/agent/qemu/launch.js';
 import { noteProcess, processStat } from '../../../src/agent/qemu/process.js';
 import { openQmp } from '../../../src/agent/qemu/qmp.js';
@@ -121,7 +121,8 @@ describe('the QEMU driver', () => {
 
       const driver = await fixture.open();
       const running = (vm: VmRecord): VmRecord => ({ ...vm, state: 'running' });
-      expect(await driver.resume(running(stays))).toMatchObject({ state: 'running', reason: null });
+      expect(await driver.resume(running(stays))).toMatchObject({ state: 'running' });
+      await fixture.until(stays, ({ reason }) => reason === null);
       expect(await driver.resume(running(dies))).toMatchObject({
         state: 'failed',
         reason: { code: 'vm_died' },
@@ -370,10 +371,10 @@ describe('what stands around a VM', () => {
     const path = join(fixture.dir, 'console.log');
     await mkdir(fixture.dir, { recursive: true });
     await writeFile(path, 'short');
-    await shortenConsole(path);
+    await shortenLog(path);
     expect(await readFile(path, 'utf8')).toBe('short');
     await writeFile(path, `${'x'.repeat(CONSOLE_BYTES_MAX)}the end`);
-    await shortenConsole(path);
+    await shortenLog(path);
     expect((await stat(path)).size).toBe(1024 * 1024);
     expect((await readFile(path, 'utf8')).endsWith('xthe end')).toBe(true);
   });
