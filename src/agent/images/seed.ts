@@ -75,8 +75,17 @@ function interfaceOf(network: SeedNetwork | null) {
   };
 }
 
-/** Texts stay on one line: a key that is broken over two is none. */
-const yaml = (value: unknown): string => stringify(value, { lineWidth: 0 });
+/**
+ * As YAML 1.1, which cloud-init reads: there `no`, `0b11` and `2024-01-01` are no texts unless they
+ * are quoted. Texts stay on one line: a key that is broken over two is none.
+ */
+const yaml = (value: unknown): string =>
+  stringify(value, {
+    lineWidth: 0,
+    version: '1.1',
+    defaultStringType: 'QUOTE_DOUBLE',
+    defaultKeyType: 'PLAIN',
+  });
 
 /** Makes the ISO. What is at the path already is left as it is only if nothing replaces it whole. */
 export async function writeSeed(path: string, files: SeedFiles): Promise<void> {
