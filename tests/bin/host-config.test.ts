@@ -86,6 +86,11 @@ describe('the variables of a host', () => {
     expect(settingsWith({ [name]: value, [alias]: value })).toMatchObject(settings);
   });
 
+  it('limit VMs from 1 MiB on, and not at all by 0', () => {
+    expect(settingsWith({ MAX_MEMORY_PER_INSTANCE: '1048576' }).maxPerVm).toEqual({ memory: 1 });
+    expect(settingsWith({ MAX_MEMORY_PER_INSTANCE: '0' }).maxPerVm).toEqual({});
+  });
+
   it('are all tried here', () => {
     const spelled = VARIABLES.flatMap(({ name, alias }) => (alias === undefined ? [] : [name]));
     expect(new Set(said.map(([name]) => name))).toEqual(new Set(spelled));
@@ -131,6 +136,9 @@ describe('the variables of a host', () => {
   it.each([
     [{ NETWORK_LIMIT: '1GBps' }, /^NETWORK_LIMIT .* may mean bits or bytes/],
     [{ DISK_LIMIT: '-5GB' }, /^DISK_LIMIT .* must not be negative/],
+    [{ MAX_MEMORY_PER_INSTANCE: '32' }, /^MAX_MEMORY_PER_INSTANCE must be 0 .*, or at least 1 MiB/],
+    [{ MAX_OVERLAY_SIZE: '1048575' }, /^MAX_OVERLAY_SIZE must be 0 .*, or at least 1 MiB/],
+    [{ MAX_TOTAL_MEMORY: '512kB' }, /^MAX_TOTAL_MEMORY must be 0 .*, or at least 1 MiB/],
     [{ DISK_LIMIT: '16EB' }, /^DISK_LIMIT .* is too large/],
     [{ DISK_IO_LIMIT: 'fast' }, /^DISK_IO_LIMIT .* is not a rate/],
     [{ OVERSUB_MEMORY: '0' }, /^OVERSUB_MEMORY must be a number above 0/],
