@@ -96,6 +96,10 @@ describe('the variables of a host', () => {
     expect(new Set(said.map(([name]) => name))).toEqual(new Set(spelled));
   });
 
+  it('leave the factor of the control plane its name', () => {
+    expect(problemsWith({ CPU_OVERCOMMIT: '3' })).toEqual([]);
+  });
+
   it('may not say two things', () => {
     expect(problemsWith({ OVERSUB_CPU: '2', OVERSUBSCRIPTION__CPU: '3' })).toEqual([
       'OVERSUB_CPU says something else than OVERSUBSCRIPTION__CPU: keep one',
@@ -116,6 +120,20 @@ describe('the variables of a host', () => {
     ['LIMITS__MAX_TOTAL_VCPU', 'LIMITS__MAX_TOTAL_VCPUS'],
     ['MAX_VCPUS_PER_VM', 'MAX_VCPUS_PER_INSTANCE'],
     ['UPLINK_IFACE', 'UPLINK_INTERFACE'],
+    ['STORAGE_LIMIT', 'DISK_LIMIT'],
+    ['VOLUME_LIMIT', 'DISK_LIMIT'],
+    ['MAX_TOTAL_VOLUME_STORAGE', 'DISK_LIMIT'],
+    ['DOWNLOAD_LIMIT', 'NETWORK_LIMIT'],
+    ['NETWORK_LIMT', 'NETWORK_LIMIT'],
+    ['NETWROK_LIMIT', 'NETWORK_LIMIT'],
+    ['OVRSUB_CPU', 'OVERSUB_CPU'],
+    ['MAX_VCPU_PER_INSTANCE', 'MAX_VCPUS_PER_INSTANCE'],
+    ['MEMORY_OVERCOMMIT', 'OVERSUB_MEMORY'],
+    ['CAPACITY_DISK', 'CAPACITY__DISK'],
+    ['LIMITS_MAX_TOTAL_VCPUS', 'LIMITS__MAX_TOTAL_VCPUS'],
+    ['NETWORK__BRIDGE_NAME', 'AGENT_NETWORK_BRIDGE'],
+    ['BRIDGE_NAME', 'AGENT_NETWORK_BRIDGE'],
+    ['SUBNET_CIDR', 'AGENT_NETWORK_SUBNET'],
   ])('are not %s: %s is meant', (wrong, right) => {
     expect(problemsWith({ [wrong]: '1' })).toEqual([
       `${wrong} is not known; did you mean ${right}?`,
@@ -129,6 +147,10 @@ describe('the variables of a host', () => {
     'ULIMIT',
     'NETWORK_NAME',
     'MAX_OLD_SPACE',
+    'COMPOSER_MEMORY_LIMIT',
+    'OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT',
+    'API_RATE_LIMIT',
+    'LIMIT',
   ])('do not include %s, which is somebody else’s', (name) => {
     expect(problemsWith({ [name]: 'x' })).toEqual([]);
   });
