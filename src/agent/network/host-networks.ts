@@ -54,11 +54,11 @@ export async function openHostNetworks(options: HostNetworksOptions): Promise<Ho
   });
 }
 
-/** QEMU's own network for each VM: it reaches out, nobody reaches in, and nothing is limited. */
+/** QEMU's own network for each VM: it reaches nobody, nobody reaches it, and nothing is limited. */
 export const userNetworks = (why: string): HostNetworks => ({
   mode: 'user',
   notEnforced: [
-    `VMs have user-mode networking, in which nobody can reach them (${why}).`,
+    `VMs have user-mode networking, in which they reach nobody and nobody reaches them (${why}).`,
     'Bandwidth limits of VMs are not enforced: user-mode networking has none.',
   ],
   attach: (vmId) => Promise.resolve({ kind: 'user', mac: macOf(vmId) }),

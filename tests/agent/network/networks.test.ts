@@ -34,7 +34,8 @@ afterAll(async () => {
 const open = (run: RunTool, changes: Partial<HostNetworksOptions> = {}) =>
   openHostNetworks({ directory, mode: 'auto', bridge: BRIDGE, run, log: silentLog, ...changes });
 
-const USER_MODE = /^VMs have user-mode networking, in which nobody can reach them \(.+\)\.$/;
+const USER_MODE =
+  /^VMs have user-mode networking, in which they reach nobody and nobody reaches them \(.+\)\.$/;
 
 describe('a host that may not make TAPs', () => {
   it('has user-mode networking, and says that nothing is limited', async () => {
