@@ -1,5 +1,6 @@
 /** What the agent finds on machines of several kinds, from trees of /proc and /sys. */
 import { mkdir, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
@@ -93,6 +94,21 @@ describe('CPUs', () => {
     const cpuinfo = 'processor\t: 0\nBogoMIPS\t: 48.00\n\nprocessor\t: 1\n\nprocessor\t: 2\n';
     const tree = { 'proc/cpuinfo': cpuinfo, 'sys/devices/system/cpu/online': '\n' };
     expect(await totalOf('cpu', tree)).toEqual({ total: 3, source: 'detected' });
+  });
+
+  it.each<[string, string]>([
+    ['empty', ''],
+    ['odd', 'model name\t: something\n'],
+  ])('are those of this process where cpuinfo is %s, and that is said once', async (_, cpuinfo) => {
+    await plant(root, { ...PLAIN, 'proc/cpuinfo': cpuinfo, 'sys/devices/system/cpu/online': '' });
+    const told: string[] = [];
+    const measure = realMachine({ dataDir, root, warn: (message) => told.push(message) });
+    await measure();
+    expect((await measure()).totals.cpu).toEqual({
+      total: os.availableParallelism(),
+      source: 'detected',
+    });
+    expect(told).toEqual([expect.stringContaining('how many CPUs there are')]);
   });
 
   it('are not guessed', async () => {
