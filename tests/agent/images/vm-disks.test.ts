@@ -177,7 +177,7 @@ describe('a seed', () => {
     (name) => {
       const seed = seedFiles({ ...input, vmId: name, name, users: [{ name, sshKeys: [KEY] }] });
       const read = (file: keyof typeof seed) => parse(seed[file], { version: '1.1' }) as object;
-      const hostname = hostnameOf(name);
+      const hostname = hostnameOf(name, name);
       expect(read('meta-data')).toEqual({ 'instance-id': name, 'local-hostname': hostname });
       expect(read('user-data')).toMatchObject({
         hostname,
@@ -186,6 +186,18 @@ describe('a seed', () => {
       expect(seed['user-data']).toContain(`\nhostname: ${JSON.stringify(hostname)}\n`);
     },
   );
+
+  it.each([
+    ['web_1.acme', 'web-1.acme'],
+    ['web_', 'web'],
+    ['_a_.-b-.c', 'a.b.c'],
+    ['a..b.', 'a.b'],
+    ['_', 'vm-Id-7'],
+    ['-.-', 'vm-Id-7'],
+  ])('calls the guest of a VM %s %s', (name, hostname) => {
+    const seed = seedFiles({ ...input, vmId: 'Id_7_', name });
+    expect(parse(seed['meta-data'])).toMatchObject({ 'local-hostname': hostname });
+  });
 
   it('has no key with a character that ends a line of YAML 1.1', () => {
     const said = [
