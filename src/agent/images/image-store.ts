@@ -60,7 +60,10 @@ export interface ImageStoreOptions {
   readonly bytesMax?: number;
   /** Of the disk that an image may claim to be. */
   readonly virtualBytesMax?: number;
-  /** Refuses an image of this many bytes when there is no room; by the free disk when absent. */
+  /**
+   * Refuses files of this many bytes, all that are on their way in, when there is no room; by the free
+   * disk when absent.
+   */
   readonly checkRoom?: (bytes: number) => Promise<void>;
   readonly clock: Clock;
   readonly log: Log;
@@ -98,8 +101,8 @@ class Images implements ImageStore {
   readonly #images: Map<string, StoredImage>;
   /** Ids of images, by the VM whose disk lies over one. */
   readonly #held = new Map<string, string>();
-  /** Names for which a file is on its way in. */
-  readonly #coming = new Set<string>();
+  /** Bytes announced of files on their way in, by name. */
+  readonly #coming = new Map<string, number>();
 
   constructor(options: ImageStoreOptions, images: Map<string, StoredImage>) {
     this.#options = options;
@@ -125,13 +128,21 @@ class Images implements ImageStore {
         retryAfterS: 10,
       });
     }
-    this.#coming.add(name);
+    this.#coming.set(name, upload.bytes);
     try {
-      await (this.#options.checkRoom ?? this.#checkFree)(upload.bytes);
+      await (this.#options.checkRoom ?? this.#checkFree)(this.#comingBytes());
       return await this.#take(name, upload);
     } finally {
       this.#coming.delete(name);
     }
+  }
+
+  /**
+   * What will come of all files on their way in. A part that is written already is counted twice,
+   * here and on the disk: rather one upload too many is refused than the disk filled.
+   */
+  #comingBytes(): number {
+    return [...this.#coming.values()].reduce((sum, bytes) => sum + bytes, 0);
   }
 
   readonly #checkFree = async (bytes: number): Promise<void> => {

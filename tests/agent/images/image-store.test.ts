@@ -71,6 +71,33 @@ describe('an image store', () => {
     await store.add('a', await uploadOf(path));
   });
 
+  it('has room for all uploads under way together, not for each by itself', async () => {
+    const asked: number[] = [];
+    const store = await files.store({
+      checkRoom: (bytes) => {
+        asked.push(bytes);
+        return bytes > 3 * MIB ? Promise.reject(new Error('no room')) : Promise.resolve();
+      },
+    });
+    const path = await files.file('two', 'x', 2 * MIB);
+    let go: () => void = () => undefined;
+    const told = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    const { body } = await uploadOf(path);
+    const slow = (async function* () {
+      await told;
+      yield* body;
+    })();
+    const first = store.add('first', { format: 'raw', bytes: 2 * MIB, body: slow });
+    await expect(store.add('second', await uploadOf(path))).rejects.toThrow('no room');
+    go();
+    await first;
+    // What has come is on the disk, where the check itself finds it.
+    await store.add('second', await uploadOf(path));
+    expect(asked).toEqual([2 * MIB, 4 * MIB, 2 * MIB]);
+  });
+
   it('clears away what a crash has left, and keeps images whose notes are there', async () => {
     const store = await files.store();
     const image = await store.add('a', await uploadOf(await files.file('a', 'one', MIB)));
