@@ -76,7 +76,13 @@ export const hostFields = z.strictObject({
       imageShare: bounded(Number.MIN_VALUE, 1, SHARE_RULE).default(0.2),
     })
     .prefault({}),
-  burst: z.strictObject({ download: burst.default(4), upload: burst.default(4) }).prefault({}),
+  burst: z
+    .strictObject({
+      download: burst.default(4),
+      upload: burst.default(4),
+      diskIo: burst.default(4),
+    })
+    .prefault({}),
 });
 
 /** As the agent takes it: by class, in the class's unit; 0 is no limit. */

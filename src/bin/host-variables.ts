@@ -104,6 +104,12 @@ export const HOST_VARIABLES: readonly HostVariable[] = [
     'burst.upload',
     'How many times its upload limit a VM may take for a moment.',
   ),
+  variable(
+    'DISK_IO_BURST_MULTIPLIER',
+    'CAPACITY__DISK_IO_BURST_MULTIPLIER',
+    'burst.diskIo',
+    'How many times its disk I/O limit a VM may take for a moment.',
+  ),
 ];
 
 /** Names that are meant for these variables, whatever they are. */

@@ -81,7 +81,7 @@ describe('shares', () => {
     network: { total: 1_250_000_000, source: 'detected' },
     disk_io: { total: 0, source: 'unknown' },
   };
-  const burst = { download: 4, upload: 2 };
+  const burst = { download: 4, upload: 2, diskIo: 3 };
 
   it('are for those who asked for nothing; the unknown has no limit', () => {
     expect(ratesOf({ resources: { cpu: 2 } }, totals, burst)).toEqual({
@@ -90,6 +90,7 @@ describe('shares', () => {
       diskIoBytesPerS: null,
       downloadBurst: 4,
       uploadBurst: 2,
+      diskIoBurst: 3,
     });
   });
 

@@ -30,7 +30,7 @@ describe('a host of which nothing is said', () => {
       networkBytesPerS: undefined,
       diskIoBytesPerS: 1_000_000_000,
       uplink: undefined,
-      burst: { download: 4, upload: 4 },
+      burst: { download: 4, upload: 4, diskIo: 4 },
       imageShare: 0.2,
     });
   });
@@ -77,6 +77,12 @@ describe('the variables of a host', () => {
       'NETWORK__UPLOAD_BURST_MULTIPLIER',
       '1',
       { burst: { download: 4, upload: 1 } },
+    ],
+    [
+      'DISK_IO_BURST_MULTIPLIER',
+      'CAPACITY__DISK_IO_BURST_MULTIPLIER',
+      '2',
+      { burst: { download: 4, upload: 4, diskIo: 2 } },
     ],
   ];
 
