@@ -245,6 +245,9 @@ describe('the report of resources', () => {
     const { capacity, effective_limit, allocated, available } = report.disk;
     expect(capacity).toBe(5_000 * MIB + 60);
     expect(allocated).toBe(2_049 * MIB + 60);
+    const { reserved, oversub_ratio } = report.disk;
+    const forVms = Math.trunc(((capacity - 60) / MIB - reserved / MIB) * oversub_ratio) * MIB;
+    expect(effective_limit).toBe(forVms + 60);
     expect(effective_limit - allocated).toBe(available);
     expect(available).toBe((5_000 - 2_049) * MIB);
   });
