@@ -37,6 +37,8 @@ export interface ImageStore {
    *   the check of the room throws
    */
   add(name: string, upload: Upload): Promise<StoredImage>;
+  /** While this goes on, a VM that asks for the image is told to ask again, not that there is none. */
+  whileMade<T>(name: string, work: () => Promise<T>): Promise<T>;
   /**
    * @returns false when there was none
    * @throws DomainError `state_conflict` when a VM's disk lies over it
@@ -49,7 +51,7 @@ export interface ImageStore {
   release(vmId: string): void;
   /**
    * Whether a VM can be made from what is here.
-   * @throws DomainError `image_missing`, `disk_too_small`
+   * @throws DomainError `image_missing`, `disk_too_small`, `overloaded` while the image is on its way
    */
   check(vm: { readonly image: string | null; readonly diskMib: number }): void;
 }
@@ -103,6 +105,8 @@ class Images implements ImageStore {
   readonly #held = new Map<string, string>();
   /** Bytes announced of files on their way in, by name. */
   readonly #coming = new Map<string, number>();
+  /** Names of images that this host is making. */
+  readonly #making = new Set<string>();
 
   constructor(options: ImageStoreOptions, images: Map<string, StoredImage>) {
     this.#options = options;
@@ -197,6 +201,15 @@ class Images implements ImageStore {
     }
   }
 
+  async whileMade<T>(name: string, work: () => Promise<T>): Promise<T> {
+    this.#making.add(name);
+    try {
+      return await work();
+    } finally {
+      this.#making.delete(name);
+    }
+  }
+
   async remove(name: string): Promise<boolean> {
     const image = this.#images.get(name);
     if (image === undefined) return false;
@@ -236,7 +249,9 @@ class Images implements ImageStore {
   check({ image: name, diskMib }: { readonly image: string | null; readonly diskMib: number }) {
     if (name === null) return;
     const image = this.#images.get(name);
-    if (image === undefined) throw missing(name);
+    if (image === undefined) {
+      throw this.#making.has(name) || this.#coming.has(name) ? onItsWay(name) : missing(name);
+    }
     refuseTooSmall(image, diskMib);
   }
 }
@@ -257,6 +272,13 @@ export function refuseTooSmall(
 
 const missing = (name: string): DomainError =>
   new DomainError('image_missing', `This host does not have the image ${name}.`, {
+    extra: { image: name },
+  });
+
+/** "Not now": the same host is asked again. */
+const onItsWay = (name: string): DomainError =>
+  new DomainError('overloaded', `This host is just getting the image ${name}.`, {
+    retryAfterS: 5,
     extra: { image: name },
   });
 

@@ -6,6 +6,7 @@ import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { ImageFormat } from '../../../src/model/images.js';
+import type { DomainError } from '../../../src/model/errors.js';
 import { ImageFiles, infoOf, MIB, qemuImg, uploadOf } from './image-files.js';
 
 let files: ImageFiles;
@@ -96,6 +97,29 @@ describe('an image store', () => {
     // What has come is on the disk, where the check itself finds it.
     await store.add('second', await uploadOf(path));
     expect(asked).toEqual([2 * MIB, 4 * MIB, 2 * MIB]);
+  });
+
+  it('says of an image that is being made or sent "not now", and "missing" after it failed', async () => {
+    const store = await files.store();
+    const vm = { image: 'demo', diskMib: 64 };
+    const said = (): unknown => {
+      try {
+        store.check(vm);
+        return 'has it';
+      } catch (error) {
+        return (error as DomainError).code;
+      }
+    };
+    const making = store.whileMade('demo', () => {
+      expect(said()).toBe('overloaded');
+      return Promise.reject(new Error('no packages'));
+    });
+    await expect(making).rejects.toThrow('no packages');
+    expect(said()).toBe('image_missing');
+    const adding = store.add('demo', await uploadOf(await files.file('demo', 'x', MIB)));
+    expect(said()).toBe('overloaded');
+    await adding;
+    expect(said()).toBe('has it');
   });
 
   it('clears away what a crash has left, and keeps images whose notes are there', async () => {
