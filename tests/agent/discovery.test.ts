@@ -1,5 +1,5 @@
 /** What the agent finds on machines of several kinds, from trees of /proc and /sys. */
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm, statfs, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -245,6 +245,25 @@ describe('the disk', () => {
     expect(offeredBytes).toBeLessThanOrEqual(freeBytes);
     expect(offeredBytes).toBeGreaterThan(freeBytes * 0.9);
     expect(sizeBytes).toBeGreaterThan(freeBytes);
+  });
+
+  it('is counted in fragments, which FUSE and virtiofs have other than blocks; asked once', async () => {
+    const { blocks, bsize } = await statfs(dataDir);
+    expect((await measureDisk(root, null)).sizeBytes).toBe(blocks * bsize);
+    let asked = 0;
+    const ask = () => {
+      asked += 1;
+      return Promise.resolve('512\n');
+    };
+    expect((await measureDisk(dataDir, null, ask)).sizeBytes).toBe(blocks * 512);
+    expect((await measureDisk(dataDir, null, ask)).sizeBytes).toBe(blocks * 512);
+    expect(asked).toBe(1);
+  });
+
+  it.each(['', 'stat: not there', '0'])('is counted in blocks where stat says %j', async (said) => {
+    const { blocks, bsize } = await statfs(dataDir);
+    const { sizeBytes } = await measureDisk(dataDir, null, () => Promise.resolve(said));
+    expect(sizeBytes).toBe(blocks * bsize);
   });
 
   it('tells images, cache, volumes and VM disks apart, by what they really take', async () => {
