@@ -277,9 +277,14 @@ async function startAgent(
 
 const settingsOf = ({ settings }: AgentOptions): HostSettings => settings ?? DEFAULT_HOST_SETTINGS;
 
-const machineOf = ({ configuredTotals, dataDir, settings, root }: AgentOptions): Measure =>
+const machineOf = ({ configuredTotals, dataDir, settings, root, log }: AgentOptions): Measure =>
   configuredTotals === undefined
-    ? realMachine({ dataDir, settings, root })
+    ? realMachine({
+        dataDir,
+        settings,
+        root,
+        warn: (message, details) => log.warn(message, details),
+      })
     : configuredMachine(configuredTotals, settings);
 
 /** What of a machine its driver can hand to VMs: the rest is not offered to anybody. */

@@ -7,7 +7,7 @@ import os from 'node:os';
 import type { MeasuredTotals } from '../model/agent-report.js';
 import type { Resources } from '../model/resources.js';
 import { parseLoad, parseUptimeS } from '../std/proc.js';
-import { countCpus } from './discovery/cpus.js';
+import { countCpus, type Warn } from './discovery/cpus.js';
 import { measureDisk, type DiskSpace } from './discovery/disk-space.js';
 import { measureGpus, type GpuRoom } from './discovery/gpus.js';
 import { measureMemory } from './discovery/memory.js';
@@ -39,14 +39,17 @@ export interface MachineOptions {
   readonly settings?: HostSettings | undefined;
   /** Where /proc and /sys are found; that of this machine when absent. */
   readonly root?: string | undefined;
+  /** Hears, once, what had to be guessed. */
+  readonly warn?: Warn | undefined;
 }
 
 /** The machine this process runs on. */
 export function realMachine(options: MachineOptions): Measure {
   const { dataDir, settings = DEFAULT_HOST_SETTINGS, root = '/' } = options;
+  const warn = once(options.warn);
   return async () => {
     const [cpu, memory, disk, uplink, gpu, vitals] = await Promise.all([
-      countCpus(root),
+      countCpus(root, warn),
       measureMemory(root),
       measureDisk(dataDir, settings.diskLimitBytes ?? null),
       measureUplink(root, settings),
@@ -74,6 +77,15 @@ export function realMachine(options: MachineOptions): Measure {
       ...vitals,
       ...{ disk, gpu },
     };
+  };
+}
+
+/** A machine is measured again and again; its oddness is news once. */
+function once(warn: Warn | undefined): Warn {
+  let isTold = false;
+  return (message, details) => {
+    if (!isTold) warn?.(message, details);
+    isTold = true;
   };
 }
 

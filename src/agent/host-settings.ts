@@ -18,7 +18,7 @@ export interface HostSettings {
   /** Interface instead of that of the default route. */
   readonly uplink?: string | undefined;
   /** How many times its rate a VM may take for a moment. */
-  readonly burst: { readonly download: number; readonly upload: number };
+  readonly burst: { readonly download: number; readonly upload: number; readonly diskIo: number };
   /** Share (0 to 1) of the disk that images and their cache may take. */
   readonly imageShare: number;
 }
@@ -27,7 +27,7 @@ export const DEFAULT_HOST_SETTINGS: HostSettings = {
   overcommit: {},
   maxInAll: {},
   maxPerVm: {},
-  burst: { download: 4, upload: 4 },
+  burst: { download: 4, upload: 4, diskIo: 4 },
   imageShare: 0.2,
 };
 

@@ -109,7 +109,9 @@ function statusOf(
 
 /**
  * Images, cache and volumes lie on the same disk as the disks of VMs: they are part of it and have
- * taken their part. What VMs may have is left as it is.
+ * taken their part. What VMs may have is left as it is:
+ *
+ *   effective_limit = trunc((capacity - beside - reserved) × oversub_ratio) + beside
  */
 function withImages(disk: ClassStatusBody, breakdown: DiskBreakdownBody): ClassStatusBody {
   const beside = breakdown.images_bytes + breakdown.oci_cache_bytes + breakdown.volumes_bytes;

@@ -9,6 +9,7 @@ export interface VmRates {
   /** How much more than the limit a short burst may take: 1 is none. */
   readonly downloadBurst: number;
   readonly uploadBurst: number;
+  readonly diskIoBurst: number;
 }
 
 export type NetworkAttachment =

@@ -35,5 +35,6 @@ export function ratesOf(
     diskIoBytesPerS: asked(resources.disk_io) ?? share(totals.disk_io),
     downloadBurst: burst.download,
     uploadBurst: burst.upload,
+    diskIoBurst: burst.diskIo,
   };
 }

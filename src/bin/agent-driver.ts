@@ -17,13 +17,15 @@ import { agentDir } from './data-dir.js';
 import { findProgram } from './redis-package.js';
 import { openVmSurroundings } from './vm-surroundings.js';
 
-/** Debian's packages, and the programs in them that the driver needs. */
-const PROGRAMS = [
-  ['qemu-system-x86', 'qemu-system-x86_64'],
-  ['qemu-utils', 'qemu-img'],
-  ['util-linux', 'setpriv'],
-  ['util-linux', 'prlimit'],
-] as const;
+/** Debian's packages, and the programs that the driver needs of each; any one of them will do. */
+const PROGRAMS: readonly (readonly [string, readonly string[]])[] = [
+  ['qemu-system-x86', ['qemu-system-x86_64']],
+  ['qemu-utils', ['qemu-img']],
+  ['util-linux', ['setpriv']],
+  ['util-linux', ['prlimit']],
+  // Seeds are made by either.
+  ['genisoimage', ['genisoimage', 'xorriso']],
+];
 
 const HOW = {
   kvm: 'with KVM',
@@ -73,9 +75,12 @@ export async function driverFor(config: Config, log: Log, host: HostWord): Promi
 /** @returns what is missing, as the end of a sentence; null when nothing is */
 async function missingForQemu(): Promise<string | null> {
   if (process.platform !== 'linux') return 'the driver qemu needs Linux';
-  for (const [name, program] of PROGRAMS) {
-    if ((await findProgram(program, searchPath())) === null) {
-      return `${program} is not installed (apt-get install ${name})`;
+  for (const [name, programs] of PROGRAMS) {
+    const found = await Promise.all(programs.map((one) => findProgram(one, searchPath())));
+    if (found.every((path) => path === null)) {
+      const what = programs.length === 1 ? 'is not' : 'is';
+      const neither = programs.length === 1 ? '' : 'neither ';
+      return `${neither}${programs.join(' nor ')} ${what} installed (apt-get install ${name})`;
     }
   }
   return null;

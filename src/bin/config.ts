@@ -7,6 +7,7 @@ import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
+import { editDistance } from '../std/edit-distance.js';
 import { printable } from '../std/log.js';
 import { settingsSchema, type Settings } from './config-schema.js';
 import {
@@ -252,18 +253,4 @@ function hint(name: string, known: readonly string[]): string {
   const best = ranked[0];
   const near = best !== undefined && best.distance <= Math.max(2, name.length / 3);
   return near ? `; did you mean ${best.candidate}?` : '';
-}
-
-/** Levenshtein's distance: single letters to insert, drop or replace. */
-function editDistance(left: string, right: string): number {
-  let row = Array.from({ length: right.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= left.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= right.length; j += 1) {
-      const replace = (row[j - 1] ?? 0) + (left[i - 1] === right[j - 1] ? 0 : 1);
-      next.push(Math.min(replace, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[right.length] ?? 0;
 }

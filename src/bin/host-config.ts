@@ -28,6 +28,14 @@ const quantity = (parse: (text: string) => number) =>
 const size = quantity(parseSize);
 const rate = quantity(parseRate);
 
+/** Who writes 32 and means GiB must not get no limit at all. */
+const sizeOfVms = size
+  .refine(
+    (bytes) => bytes === 0 || bytes >= MIB,
+    'must be 0 (no limit), or at least 1 MiB: a number without a unit counts bytes',
+  )
+  .default(0);
+
 const bounded = (least: number, most: number, rule: string) =>
   z.number(rule).min(least, rule).max(most, rule);
 
@@ -61,14 +69,20 @@ export const hostFields = z.strictObject({
   limits: z
     .strictObject({
       vcpusPerVm: vcpus.default(0),
-      memoryPerVm: size.default(0),
-      diskPerVm: size.default(0),
+      memoryPerVm: sizeOfVms,
+      diskPerVm: sizeOfVms,
       vcpusInAll: vcpus.default(0),
-      memoryInAll: size.default(0),
+      memoryInAll: sizeOfVms,
       imageShare: bounded(Number.MIN_VALUE, 1, SHARE_RULE).default(0.2),
     })
     .prefault({}),
-  burst: z.strictObject({ download: burst.default(4), upload: burst.default(4) }).prefault({}),
+  burst: z
+    .strictObject({
+      download: burst.default(4),
+      upload: burst.default(4),
+      diskIo: burst.default(4),
+    })
+    .prefault({}),
 });
 
 /** As the agent takes it: by class, in the class's unit; 0 is no limit. */

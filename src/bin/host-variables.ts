@@ -3,6 +3,7 @@
  * one and one with the levels of a file; what only looks like one of them is refused, because a limit
  * that is silently not there is found out too late.
  */
+import { editDistance } from '../std/edit-distance.js';
 
 interface HostVariable {
   readonly name: string;
@@ -103,22 +104,40 @@ export const HOST_VARIABLES: readonly HostVariable[] = [
     'burst.upload',
     'How many times its upload limit a VM may take for a moment.',
   ),
+  variable(
+    'DISK_IO_BURST_MULTIPLIER',
+    'CAPACITY__DISK_IO_BURST_MULTIPLIER',
+    'burst.diskIo',
+    'How many times its disk I/O limit a VM may take for a moment.',
+  ),
 ];
-
-const AMOUNTS =
-  'CPUS?|VCPUS?|MEM|MEMORY|RAM|DISKS?|DISKIO|IO|NET|NETWORKS?|BANDWIDTH|GPUS?|IMAGES?';
 
 /** Names that are meant for these variables, whatever they are. */
 const FAMILY = new RegExp(
   [
-    '^OVERSUB',
-    '^(CAPACITY|LIMITS|NETWORK)__',
-    `^((${AMOUNTS})_)+LIMITS?$`,
+    '^OVER(SUB|COMMIT)',
+    '_OVERCOMMIT$',
+    '^(CAPACITY|LIMITS)_',
+    '^NETWORK__',
+    '_LIMITS?$',
     '^MAX_(VCPUS|MEMORY|OVERLAY|TOTAL|IMAGE)_',
     '_BURST_MULTIPLIER$',
     '^UPLINK_',
+    '^(BRIDGE_NAME|SUBNET_CIDR)$',
   ].join('|'),
 );
+
+/** Programs that have limits of their own, by how the names of their variables begin. */
+const STRANGERS = 'COMPOSER|DOCKER|GIT|JAVA|JVM|K8S|KUBERNETES|NODE|NPM|OTEL|PHP|PYTHON|WP';
+
+/** What other programs limit, and this one does not by the environment. */
+const FOREIGN_SUBJECTS =
+  'API|BODY|CONN|CONNECTIONS?|COUNT|DEPTH|ERRORS?|FILES?|HEADERS?|HEAP|HISTORY|LENGTH|LINES?|LOGS?|LOGIN|NOFILE|NPROC|PAGES?|PASSWORD|PROCESS(ES)?|QUERY|RATE|RECURSION|REQUESTS?|RETRY|RETRIES|ROWS?|SESSIONS?|STACK|THREADS?|TIME|TOKENS?';
+
+const FOREIGN = new RegExp(`^(${STRANGERS})_|(^|_)(${FOREIGN_SUBJECTS})_LIMITS?$`);
+
+/** Letters by which a name of ours may be mistyped; more is another name. */
+const TYPING_ERRORS_MAX = 2;
 
 /** What people look for under another name, by what no spelling tells. */
 const RIGHT_NAMES: Readonly<Record<string, string>> = {
@@ -131,12 +150,36 @@ const RIGHT_NAMES: Readonly<Record<string, string>> = {
   NET_LIMIT: 'NETWORK_LIMIT',
   BANDWIDTH_LIMIT: 'NETWORK_LIMIT',
   IO_LIMIT: 'DISK_IO_LIMIT',
+  DOWNLOAD_LIMIT: 'NETWORK_LIMIT',
+  UPLOAD_LIMIT: 'NETWORK_LIMIT',
+  STORAGE_LIMIT: 'DISK_LIMIT',
+  VOLUME_LIMIT: 'DISK_LIMIT',
+  VOLUMES_LIMIT: 'DISK_LIMIT',
+  MAX_TOTAL_VOLUME_STORAGE: 'DISK_LIMIT',
+  LIMITS__MAX_TOTAL_VOLUME_STORAGE: 'DISK_LIMIT',
+  MEM_OVERCOMMIT: 'OVERSUB_MEMORY',
+  MEMORY_OVERCOMMIT: 'OVERSUB_MEMORY',
+  DISK_OVERCOMMIT: 'OVERSUB_DISK',
+  DISK_IO_OVERCOMMIT: 'OVERSUB_DISK_IO',
+  NETWORK_OVERCOMMIT: 'OVERSUB_NETWORK',
+  CAPACITY_CPU: 'MAX_TOTAL_VCPUS',
+  CAPACITY_MEMORY: 'MAX_TOTAL_MEMORY',
+  BRIDGE_NAME: 'AGENT_NETWORK_BRIDGE',
+  NETWORK__BRIDGE_NAME: 'AGENT_NETWORK_BRIDGE',
+  SUBNET_CIDR: 'AGENT_NETWORK_SUBNET',
+  NETWORK__SUBNET_CIDR: 'AGENT_NETWORK_SUBNET',
   IMAGE_LIMIT: 'MAX_IMAGE_STORAGE',
   MAX_VCPUS_PER_VM: 'MAX_VCPUS_PER_INSTANCE',
   MAX_MEMORY_PER_VM: 'MAX_MEMORY_PER_INSTANCE',
 };
 
-export const isOfHostFamily = (name: string): boolean => FAMILY.test(name);
+export const isOfHostFamily = (name: string): boolean =>
+  (FAMILY.test(name) && !FOREIGN.test(name)) || isMistyped(name);
+
+const isMistyped = (name: string): boolean =>
+  HOST_VARIABLES.some((known) =>
+    [known.name, known.alias].some((right) => editDistance(name, right) <= TYPING_ERRORS_MAX),
+  );
 
 /** The name that is meant by another; null when none is known to be. */
 export const rightHostName = (name: string): string | null => RIGHT_NAMES[name] ?? null;

@@ -25,6 +25,9 @@ export const IMAGE_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
 /** Names of people in a guest. */
 export const USER_NAME_PATTERN = /^[a-z_][a-z0-9_-]{0,31}$/;
 
-/** One line of an authorized_keys file: kind, key, and what its owner calls it. No options. */
+/**
+ * One line of an authorized_keys file: kind, key, and what its owner calls it. No options, and no
+ * U+2028 or U+2029, at which readers of YAML 1.1 begin a new line.
+ */
 export const SSH_KEY_PATTERN =
-  /^(ssh-(ed25519|rsa)|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com) [A-Za-z0-9+/]+={0,2}( [\x20-\x7e\u00a0-\ud7ff]*)?$/;
+  /^(ssh-(ed25519|rsa)|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com) [A-Za-z0-9+/]+={0,2}( [\x20-\x7e\u00a0-\u2027\u202a-\ud7ff]*)?$/;

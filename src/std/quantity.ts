@@ -44,6 +44,11 @@ export function parseRate(text: string): number {
   if (bits !== null) return whole(text, digits, fraction, bits, BigInt(BITS_PER_BYTE));
   const bytes = unit.replace(/[ \t]*\/s$/i, '');
   if (/(bps|bit\/s)$/i.test(bytes)) throw unknownUnit(text, unit);
+  // Behind a prefix, a small `b` per second is how bits are written, whatever the prefix looks like.
+  const [, prefix] = bytes === unit ? [] : (/^([kmgtpe])i?b$/i.exec(bytes.trim()) ?? []);
+  if (prefix !== undefined && bytes.trim().endsWith('b')) {
+    throw ambiguous(text, `${prefix}B/s for bytes, ${prefix}bps for bits`);
+  }
   return whole(text, digits, fraction, bytesOf(text, bytes, '/s'), 1n);
 }
 

@@ -27,7 +27,10 @@ const amount = z.int().min(0);
 
 /**
  * cpu in vCPUs, memory and disk in bytes, network and disk_io in bytes per second.
- * effective_limit = trunc((capacity - reserved) * oversub_ratio), available = max(0, effective_limit - allocated).
+ * effective_limit = trunc((capacity - reserved) * oversub_ratio), at most what the operator allows in all;
+ * of disk, with beside = images + cache + volumes, which are in capacity and in allocated and are never
+ * overcommitted: effective_limit = trunc((capacity - beside - reserved) * oversub_ratio) + beside.
+ * available = max(0, effective_limit - allocated).
  * With the source `unknown` capacity, effective_limit and available are 0 and say nothing.
  */
 const classStatusSchema = z.object({

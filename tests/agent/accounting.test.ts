@@ -92,7 +92,7 @@ describe('shares', () => {
     network: { total: 1_250_000_000, source: 'detected' },
     disk_io: { total: 0, source: 'unknown' },
   };
-  const burst = { download: 4, upload: 2 };
+  const burst = { download: 4, upload: 2, diskIo: 3 };
 
   it('are for those who asked for nothing; the unknown has no limit', () => {
     expect(ratesOf({ resources: { cpu: 2 } }, totals, burst)).toEqual({
@@ -101,6 +101,7 @@ describe('shares', () => {
       diskIoBytesPerS: null,
       downloadBurst: 4,
       uploadBurst: 2,
+      diskIoBurst: 3,
     });
   });
 
@@ -255,6 +256,9 @@ describe('the report of resources', () => {
     const { capacity, effective_limit, allocated, available } = report.disk;
     expect(capacity).toBe(5_000 * MIB + 60);
     expect(allocated).toBe(2_049 * MIB + 60);
+    const { reserved, oversub_ratio } = report.disk;
+    const forVms = Math.trunc(((capacity - 60) / MIB - reserved / MIB) * oversub_ratio) * MIB;
+    expect(effective_limit).toBe(forVms + 60);
     expect(effective_limit - allocated).toBe(available);
     expect(available).toBe((5_000 - 2_049) * MIB);
   });

@@ -1,5 +1,6 @@
 /** What the agent finds on machines of several kinds, from trees of /proc and /sys. */
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm, statfs, writeFile } from 'node:fs/promises';
+import os from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
@@ -93,6 +94,21 @@ describe('CPUs', () => {
     const cpuinfo = 'processor\t: 0\nBogoMIPS\t: 48.00\n\nprocessor\t: 1\n\nprocessor\t: 2\n';
     const tree = { 'proc/cpuinfo': cpuinfo, 'sys/devices/system/cpu/online': '\n' };
     expect(await totalOf('cpu', tree)).toEqual({ total: 3, source: 'detected' });
+  });
+
+  it.each<[string, string]>([
+    ['empty', ''],
+    ['odd', 'model name\t: something\n'],
+  ])('are those of this process where cpuinfo is %s, and that is said once', async (_, cpuinfo) => {
+    await plant(root, { ...PLAIN, 'proc/cpuinfo': cpuinfo, 'sys/devices/system/cpu/online': '' });
+    const told: string[] = [];
+    const measure = realMachine({ dataDir, root, warn: (message) => told.push(message) });
+    await measure();
+    expect((await measure()).totals.cpu).toEqual({
+      total: os.availableParallelism(),
+      source: 'detected',
+    });
+    expect(told).toEqual([expect.stringContaining('how many CPUs there are')]);
   });
 
   it('are not guessed', async () => {
@@ -229,6 +245,25 @@ describe('the disk', () => {
     expect(offeredBytes).toBeLessThanOrEqual(freeBytes);
     expect(offeredBytes).toBeGreaterThan(freeBytes * 0.9);
     expect(sizeBytes).toBeGreaterThan(freeBytes);
+  });
+
+  it('is counted in fragments, which FUSE and virtiofs have other than blocks; asked once', async () => {
+    const { blocks, bsize } = await statfs(dataDir);
+    expect((await measureDisk(root, null)).sizeBytes).toBe(blocks * bsize);
+    let asked = 0;
+    const ask = () => {
+      asked += 1;
+      return Promise.resolve('512\n');
+    };
+    expect((await measureDisk(dataDir, null, ask)).sizeBytes).toBe(blocks * 512);
+    expect((await measureDisk(dataDir, null, ask)).sizeBytes).toBe(blocks * 512);
+    expect(asked).toBe(1);
+  });
+
+  it.each(['', 'stat: not there', '0'])('is counted in blocks where stat says %j', async (said) => {
+    const { blocks, bsize } = await statfs(dataDir);
+    const { sizeBytes } = await measureDisk(dataDir, null, () => Promise.resolve(said));
+    expect(sizeBytes).toBe(blocks * bsize);
   });
 
   it('tells images, cache, volumes and VM disks apart, by what they really take', async () => {

@@ -19,6 +19,12 @@ describe('the driver of this machine', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
+  const install = async (name: string): Promise<void> => {
+    const program = join(folder, name);
+    await writeFile(program, '#!/bin/sh\n');
+    await chmod(program, 0o755);
+  };
+
   const choose = (driver?: string) =>
     driverFor(
       loadConfig({
@@ -37,10 +43,21 @@ describe('the driver of this machine', () => {
     const { driver, told } = await choose();
     expect(driver.name).toBe('simulated');
     expect(told).toContain('qemu-system-x86_64 is not installed (apt-get install qemu-system-x86)');
-    const program = join(folder, 'qemu-system-x86_64');
-    await writeFile(program, '#!/bin/sh\n');
-    await chmod(program, 0o755);
+    await install('qemu-system-x86_64');
     expect((await choose('auto')).told).toContain('apt-get install qemu-utils');
+  });
+
+  it('is only pretended where nothing makes seeds: no VM could be started', async () => {
+    for (const name of ['qemu-system-x86_64', 'qemu-img', 'setpriv', 'prlimit']) {
+      await install(name);
+    }
+    const missing = 'neither genisoimage nor xorriso is installed (apt-get install genisoimage)';
+    expect((await choose('auto')).told).toContain(missing);
+    await expect(choose('qemu')).rejects.toThrow(`AGENT_DRIVER is qemu, but ${missing}`);
+    await install('xorriso');
+    const { driver } = await choose('qemu');
+    expect(driver.name).toBe('qemu');
+    await driver.close();
   });
 
   it('is not pretended where QEMU was asked for', async () => {

@@ -30,7 +30,7 @@ describe('a host of which nothing is said', () => {
       networkBytesPerS: undefined,
       diskIoBytesPerS: 1_000_000_000,
       uplink: undefined,
-      burst: { download: 4, upload: 4 },
+      burst: { download: 4, upload: 4, diskIo: 4 },
       imageShare: 0.2,
     });
   });
@@ -78,6 +78,12 @@ describe('the variables of a host', () => {
       '1',
       { burst: { download: 4, upload: 1 } },
     ],
+    [
+      'DISK_IO_BURST_MULTIPLIER',
+      'CAPACITY__DISK_IO_BURST_MULTIPLIER',
+      '2',
+      { burst: { download: 4, upload: 4, diskIo: 2 } },
+    ],
   ];
 
   it.each(said)('%s and %s mean the same', (name, alias, value, settings) => {
@@ -86,9 +92,18 @@ describe('the variables of a host', () => {
     expect(settingsWith({ [name]: value, [alias]: value })).toMatchObject(settings);
   });
 
+  it('limit VMs from 1 MiB on, and not at all by 0', () => {
+    expect(settingsWith({ MAX_MEMORY_PER_INSTANCE: '1048576' }).maxPerVm).toEqual({ memory: 1 });
+    expect(settingsWith({ MAX_MEMORY_PER_INSTANCE: '0' }).maxPerVm).toEqual({});
+  });
+
   it('are all tried here', () => {
     const spelled = VARIABLES.flatMap(({ name, alias }) => (alias === undefined ? [] : [name]));
     expect(new Set(said.map(([name]) => name))).toEqual(new Set(spelled));
+  });
+
+  it('leave the factor of the control plane its name', () => {
+    expect(problemsWith({ CPU_OVERCOMMIT: '3' })).toEqual([]);
   });
 
   it('may not say two things', () => {
@@ -111,6 +126,20 @@ describe('the variables of a host', () => {
     ['LIMITS__MAX_TOTAL_VCPU', 'LIMITS__MAX_TOTAL_VCPUS'],
     ['MAX_VCPUS_PER_VM', 'MAX_VCPUS_PER_INSTANCE'],
     ['UPLINK_IFACE', 'UPLINK_INTERFACE'],
+    ['STORAGE_LIMIT', 'DISK_LIMIT'],
+    ['VOLUME_LIMIT', 'DISK_LIMIT'],
+    ['MAX_TOTAL_VOLUME_STORAGE', 'DISK_LIMIT'],
+    ['DOWNLOAD_LIMIT', 'NETWORK_LIMIT'],
+    ['NETWORK_LIMT', 'NETWORK_LIMIT'],
+    ['NETWROK_LIMIT', 'NETWORK_LIMIT'],
+    ['OVRSUB_CPU', 'OVERSUB_CPU'],
+    ['MAX_VCPU_PER_INSTANCE', 'MAX_VCPUS_PER_INSTANCE'],
+    ['MEMORY_OVERCOMMIT', 'OVERSUB_MEMORY'],
+    ['CAPACITY_DISK', 'CAPACITY__DISK'],
+    ['LIMITS_MAX_TOTAL_VCPUS', 'LIMITS__MAX_TOTAL_VCPUS'],
+    ['NETWORK__BRIDGE_NAME', 'AGENT_NETWORK_BRIDGE'],
+    ['BRIDGE_NAME', 'AGENT_NETWORK_BRIDGE'],
+    ['SUBNET_CIDR', 'AGENT_NETWORK_SUBNET'],
   ])('are not %s: %s is meant', (wrong, right) => {
     expect(problemsWith({ [wrong]: '1' })).toEqual([
       `${wrong} is not known; did you mean ${right}?`,
@@ -124,6 +153,10 @@ describe('the variables of a host', () => {
     'ULIMIT',
     'NETWORK_NAME',
     'MAX_OLD_SPACE',
+    'COMPOSER_MEMORY_LIMIT',
+    'OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT',
+    'API_RATE_LIMIT',
+    'LIMIT',
   ])('do not include %s, which is somebody else’s', (name) => {
     expect(problemsWith({ [name]: 'x' })).toEqual([]);
   });
@@ -131,6 +164,9 @@ describe('the variables of a host', () => {
   it.each([
     [{ NETWORK_LIMIT: '1GBps' }, /^NETWORK_LIMIT .* may mean bits or bytes/],
     [{ DISK_LIMIT: '-5GB' }, /^DISK_LIMIT .* must not be negative/],
+    [{ MAX_MEMORY_PER_INSTANCE: '32' }, /^MAX_MEMORY_PER_INSTANCE must be 0 .*, or at least 1 MiB/],
+    [{ MAX_OVERLAY_SIZE: '1048575' }, /^MAX_OVERLAY_SIZE must be 0 .*, or at least 1 MiB/],
+    [{ MAX_TOTAL_MEMORY: '512kB' }, /^MAX_TOTAL_MEMORY must be 0 .*, or at least 1 MiB/],
     [{ DISK_LIMIT: '16EB' }, /^DISK_LIMIT .* is too large/],
     [{ DISK_IO_LIMIT: 'fast' }, /^DISK_IO_LIMIT .* is not a rate/],
     [{ OVERSUB_MEMORY: '0' }, /^OVERSUB_MEMORY must be a number above 0/],

@@ -9,10 +9,13 @@ import { parseCpuCount } from '../../std/proc.js';
 import { limitTexts, quotaTexts } from './control-group.js';
 import { readSys } from './sys-files.js';
 
-/** @throws Error when what the kernel says is not to be understood */
-export async function countCpus(root: string): Promise<number> {
+/** Told once what is wrong with this machine's own account of its CPUs. */
+export type Warn = (message: string, details: Readonly<Record<string, unknown>>) => void;
+
+/** @throws Error when what /sys says is not to be understood */
+export async function countCpus(root: string, warn: Warn): Promise<number> {
   const online = await readSys(root, '/sys/devices/system/cpu/online');
-  if (online === null || online.trim() === '') return withoutSys(root);
+  if (online === null || online.trim() === '') return withoutSys(root, warn);
   const sets = await limitTexts(root, 'cpus');
   const usable = sets
     // An empty set says nothing: groups above it do.
@@ -29,8 +32,27 @@ const inBoth = (left: ReadonlySet<number>, right: ReadonlySet<number>): Readonly
 const underQuota = (cpus: number, quotas: readonly string[]): number =>
   Math.max(1, Math.floor(Math.min(cpus, ...quotas.map((text) => parseCpuQuota(text) ?? Infinity))));
 
-async function withoutSys(root: string): Promise<number> {
+/** Containers and some emulated machines show an empty or an odd cpuinfo: the scheduler knows as well. */
+async function withoutSys(root: string, warn: Warn): Promise<number> {
   const cpuinfo = await readSys(root, '/proc/cpuinfo');
-  if (cpuinfo === null) return os.cpus().length;
-  return underQuota(parseCpuCount(cpuinfo), await quotaTexts(root));
+  // Not a Linux: nothing is wrong.
+  if (cpuinfo === null) return Math.max(1, os.availableParallelism());
+  return underQuota(listedIn(cpuinfo) ?? schedulable(warn), await quotaTexts(root));
+}
+
+function listedIn(cpuinfo: string): number | null {
+  try {
+    return parseCpuCount(cpuinfo);
+  } catch {
+    return null;
+  }
+}
+
+/** What this process may be run on; at the least it runs on one. */
+function schedulable(warn: Warn): number {
+  const cpus = Math.max(1, os.availableParallelism());
+  warn('neither /sys nor /proc tells how many CPUs there are; those of this process are taken', {
+    cpus,
+  });
+  return cpus;
 }

@@ -7,8 +7,10 @@
  *
  * VM disks grow up to the size that was promised, so both sides of the sum change, the sum does not.
  */
+import { execFile } from 'node:child_process';
 import { lstat, readdir, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 
 export interface DiskSpace {
   /** What VM disks may take in all, those that are there included. */
@@ -45,12 +47,17 @@ const GIB = 1024 * MIB;
  * @param limitBytes the most that may be used, images included; null: what the disk has
  * @throws Error when the file system reports no size
  */
-export async function measureDisk(dataDir: string, limitBytes: number | null): Promise<DiskSpace> {
+export async function measureDisk(
+  dataDir: string,
+  limitBytes: number | null,
+  askFragment: AskFragment = askStat,
+): Promise<DiskSpace> {
   const { bavail, blocks, bsize } = await statfs(dataDir);
-  const sizeBytes = blocks * bsize;
+  const unit = (await fragmentBytes(dataDir, askFragment)) ?? bsize;
+  const sizeBytes = blocks * unit;
   if (sizeBytes < MIB) throw new Error(`the file system of ${dataDir} reports no size`);
   const taken = await takenIn(dataDir);
-  const freeBytes = bavail * bsize;
+  const freeBytes = bavail * unit;
   const byDisk = steadied(freeBytes + taken.overlaysBytes);
   const byLimit = (limitBytes ?? Infinity) - besideVms(taken);
   return {
@@ -58,6 +65,30 @@ export async function measureDisk(dataDir: string, limitBytes: number | null): P
     isLimited: byLimit <= byDisk,
     ...{ freeBytes, sizeBytes, taken },
   };
+}
+
+/** What `stat -f -c %S` prints of a directory: the bytes of the unit in which its blocks are counted. */
+export type AskFragment = (directory: string) => Promise<string>;
+
+const askStat: AskFragment = async (directory) =>
+  (await promisify(execFile)('stat', ['-f', '-c', '%S', '--', directory], { timeout: 10_000 }))
+    .stdout;
+
+/** It does not change while a file system is mounted. */
+const fragments = new Map<string, number>();
+
+/**
+ * POSIX counts blocks in `f_frsize`, which Node does not tell; `f_bsize` is what is good to transfer at
+ * once. Most disks have the same of both; FUSE and virtiofs do not.
+ * @returns null where it cannot be had
+ */
+async function fragmentBytes(directory: string, ask: AskFragment): Promise<number | null> {
+  const known = fragments.get(directory);
+  if (known !== undefined) return known;
+  const bytes = Number(await ask(directory).catch(() => ''));
+  if (!Number.isSafeInteger(bytes) || bytes < 1) return null;
+  fragments.set(directory, bytes);
+  return bytes;
 }
 
 /** What is counted on a disk beside the disks of VMs. */

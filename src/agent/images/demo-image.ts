@@ -58,19 +58,21 @@ export async function buildDemoImage(path: string): Promise<void> {
  * @param directory where it may be made
  */
 export async function ensureDemoImage(
-  images: Pick<ImageStore, 'find' | 'add'>,
+  images: Pick<ImageStore, 'find' | 'add' | 'whileMade'>,
   directory: string,
 ): Promise<StoredImage> {
   const present = images.find(DEMO_IMAGE);
   if (present !== null) return present;
   const path = join(directory, 'demo.img');
-  try {
-    await buildDemoImage(path);
-    const { size: bytes } = await stat(path);
-    return await images.add(DEMO_IMAGE, { format: 'raw', bytes, body: createReadStream(path) });
-  } finally {
-    await rm(path, { force: true });
-  }
+  return images.whileMade(DEMO_IMAGE, async () => {
+    try {
+      await buildDemoImage(path);
+      const { size: bytes } = await stat(path);
+      return await images.add(DEMO_IMAGE, { format: 'raw', bytes, body: createReadStream(path) });
+    } finally {
+      await rm(path, { force: true });
+    }
+  });
 }
 
 /** The guest's first file system, packed as kernels read it. */

@@ -37,6 +37,8 @@ export interface ImageStore {
    *   the check of the room throws
    */
   add(name: string, upload: Upload): Promise<StoredImage>;
+  /** While this goes on, a VM that asks for the image is told to ask again, not that there is none. */
+  whileMade<T>(name: string, work: () => Promise<T>): Promise<T>;
   /**
    * @returns false when there was none
    * @throws DomainError `state_conflict` when a VM's disk lies over it
@@ -49,7 +51,7 @@ export interface ImageStore {
   release(vmId: string): void;
   /**
    * Whether a VM can be made from what is here.
-   * @throws DomainError `image_missing`, `disk_too_small`
+   * @throws DomainError `image_missing`, `disk_too_small`, `overloaded` while the image is on its way
    */
   check(vm: { readonly image: string | null; readonly diskMib: number }): void;
 }
@@ -60,7 +62,10 @@ export interface ImageStoreOptions {
   readonly bytesMax?: number;
   /** Of the disk that an image may claim to be. */
   readonly virtualBytesMax?: number;
-  /** Refuses an image of this many bytes when there is no room; by the free disk when absent. */
+  /**
+   * Refuses files of this many bytes, all that are on their way in, when there is no room; by the free
+   * disk when absent.
+   */
   readonly checkRoom?: (bytes: number) => Promise<void>;
   readonly clock: Clock;
   readonly log: Log;
@@ -104,8 +109,10 @@ class Images implements ImageStore {
   readonly #images: Map<string, StoredImage>;
   /** Ids of images, by the VM whose disk lies over one. */
   readonly #held = new Map<string, string>();
-  /** Names for which a file is on its way in. */
-  readonly #coming = new Set<string>();
+  /** Bytes announced of files on their way in, by name. */
+  readonly #coming = new Map<string, number>();
+  /** Names of images that this host is making. */
+  readonly #making = new Set<string>();
 
   constructor(options: ImageStoreOptions, images: Map<string, StoredImage>) {
     this.#options = options;
@@ -131,13 +138,21 @@ class Images implements ImageStore {
         retryAfterS: 10,
       });
     }
-    this.#coming.add(name);
+    this.#coming.set(name, upload.bytes);
     try {
-      await (this.#options.checkRoom ?? this.#checkFree)(upload.bytes);
+      await (this.#options.checkRoom ?? this.#checkFree)(this.#comingBytes());
       return await this.#take(name, upload);
     } finally {
       this.#coming.delete(name);
     }
+  }
+
+  /**
+   * What will come of all files on their way in. A part that is written already is counted twice,
+   * here and on the disk: rather one upload too many is refused than the disk filled.
+   */
+  #comingBytes(): number {
+    return [...this.#coming.values()].reduce((sum, bytes) => sum + bytes, 0);
   }
 
   readonly #checkFree = async (bytes: number): Promise<void> => {
@@ -192,6 +207,15 @@ class Images implements ImageStore {
     }
   }
 
+  async whileMade<T>(name: string, work: () => Promise<T>): Promise<T> {
+    this.#making.add(name);
+    try {
+      return await work();
+    } finally {
+      this.#making.delete(name);
+    }
+  }
+
   async remove(name: string): Promise<boolean> {
     const image = this.#images.get(name);
     if (image === undefined) return false;
@@ -231,7 +255,9 @@ class Images implements ImageStore {
   check({ image: name, diskMib }: { readonly image: string | null; readonly diskMib: number }) {
     if (name === null) return;
     const image = this.#images.get(name);
-    if (image === undefined) throw missing(name);
+    if (image === undefined) {
+      throw this.#making.has(name) || this.#coming.has(name) ? onItsWay(name) : missing(name);
+    }
     refuseTooSmall(image, diskMib);
   }
 }
@@ -252,6 +278,13 @@ export function refuseTooSmall(
 
 const missing = (name: string): DomainError =>
   new DomainError('image_missing', `This host does not have the image ${name}.`, {
+    extra: { image: name },
+  });
+
+/** "Not now": the same host is asked again. */
+const onItsWay = (name: string): DomainError =>
+  new DomainError('overloaded', `This host is just getting the image ${name}.`, {
+    retryAfterS: 5,
     extra: { image: name },
   });
 

@@ -34,7 +34,7 @@ export type SeedFiles = Readonly<Record<(typeof SEED_FILES)[number], string>>;
 
 /** @throws DomainError `invalid_request` when there is too much for a seed */
 export function seedFiles({ vmId, name, users, network }: SeedInput): SeedFiles {
-  const hostname = hostnameOf(name);
+  const hostname = hostnameOf(name, vmId);
   const userData = `#cloud-config\n${yaml({
     hostname,
     prefer_fqdn_over_hostname: false,
@@ -50,8 +50,22 @@ export function seedFiles({ vmId, name, users, network }: SeedInput): SeedFiles 
   };
 }
 
-/** Names of VMs may hold what names of machines may not (RFC 1123). */
-export const hostnameOf = (name: string): string => name.replaceAll('_', '-');
+/**
+ * Names of VMs may hold what names of machines may not (RFC 1123): no part of those is empty or has
+ * a `-` at an end. A name of which nothing is left gives way to the VM's id.
+ */
+export function hostnameOf(name: string, vmId: string): string {
+  const own = labelsOf(name);
+  return own === '' ? labelsOf(`vm-${vmId}`) : own;
+}
+
+const labelsOf = (text: string): string =>
+  text
+    .replaceAll('_', '-')
+    .split('.')
+    .map((label) => label.replace(/^-+|-+$/g, ''))
+    .filter((label) => label !== '')
+    .join('.');
 
 /** The owner of a VM is its administrator. Nobody comes in by a password. */
 const loginOf = ({ name, sshKeys }: VmUser) => ({
@@ -75,8 +89,17 @@ function interfaceOf(network: SeedNetwork | null) {
   };
 }
 
-/** Texts stay on one line: a key that is broken over two is none. */
-const yaml = (value: unknown): string => stringify(value, { lineWidth: 0 });
+/**
+ * As YAML 1.1, which cloud-init reads: there `no`, `0b11` and `2024-01-01` are no texts unless they
+ * are quoted. Texts stay on one line: a key that is broken over two is none.
+ */
+const yaml = (value: unknown): string =>
+  stringify(value, {
+    lineWidth: 0,
+    version: '1.1',
+    defaultStringType: 'QUOTE_DOUBLE',
+    defaultKeyType: 'PLAIN',
+  });
 
 /** Makes the ISO. What is at the path already is left as it is only if nothing replaces it whole. */
 export async function writeSeed(path: string, files: SeedFiles): Promise<void> {

@@ -9,7 +9,7 @@ import { macOf, NUMBERS_MAX, tagOf } from './names.js';
 import { openVmNumbers } from './numbers.js';
 import { probe, reasonOf } from './probe.js';
 import type { Subnet } from './subnet.js';
-import { tapNetworks, type HostNetworks } from './tap-networks.js';
+import { networkRemoval, tapNetworks, type HostNetworks } from './tap-networks.js';
 
 export interface HostNetworksOptions {
   /** Where the numbers of VMs are kept. */
@@ -28,12 +28,12 @@ export interface HostNetworksOptions {
 /** @throws Error when TAPs are asked for and cannot be had */
 export async function openHostNetworks(options: HostNetworksOptions): Promise<HostNetworks> {
   const { run, mode, directory, owner, log } = options;
-  if (mode === 'user') return userNetworks('it is configured so');
   const tag = tagOf(directory);
-  const failed = (why: string): HostNetworks => {
+  if (mode === 'user') return clearing(options, userNetworks('it is configured so'));
+  const failed = (why: string): Promise<HostNetworks> => {
     if (mode === 'tap') throw new Error(`VMs cannot have TAPs on this host: ${why}`);
     log.warn('VMs have user-mode networking', { why });
-    return userNetworks(why);
+    return clearing(options, userNetworks(why));
   };
   const probed = await probe(run, tag, owner);
   if (probed.mode === 'user') return failed(probed.why);
@@ -54,11 +54,33 @@ export async function openHostNetworks(options: HostNetworksOptions): Promise<Ho
   });
 }
 
-/** QEMU's own network for each VM: it reaches out, nobody reaches in, and nothing is limited. */
+/**
+ * Takes away what the same agent made when it had TAPs. Where it may not, that stays, is told, and is
+ * tried again by the next sweep: no VM of now depends on it.
+ */
+async function clearing(
+  { run, directory, bridge, log }: HostNetworksOptions,
+  networks: HostNetworks,
+): Promise<HostNetworks> {
+  const numbers = await openVmNumbers(directory, NUMBERS_MAX);
+  const made = networkRemoval({ plumbing: { run, tag: tagOf(directory), bridge }, numbers });
+  const tried = (work: Promise<void>): Promise<void> =>
+    work.catch((cause: unknown) => {
+      if (numbers.vmIds().length === 0) return;
+      log.warn('TAPs of an earlier start may be left on this host', { why: reasonOf(cause) });
+    });
+  return {
+    ...networks,
+    detach: (vmId) => tried(made.detach(vmId)),
+    sweep: (vmIds) => tried(made.sweep(vmIds)),
+  };
+}
+
+/** QEMU's own network for each VM: it reaches nobody, nobody reaches it, and nothing is limited. */
 export const userNetworks = (why: string): HostNetworks => ({
   mode: 'user',
   notEnforced: [
-    `VMs have user-mode networking, in which nobody can reach them (${why}).`,
+    `VMs have user-mode networking, in which they reach nobody and nobody reaches them (${why}).`,
     'Bandwidth limits of VMs are not enforced: user-mode networking has none.',
   ],
   attach: (vmId) => Promise.resolve({ kind: 'user', mac: macOf(vmId) }),

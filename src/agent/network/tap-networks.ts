@@ -5,7 +5,7 @@
  */
 import type { NetworkAttachment, VmNetworks, VmRates } from '../vm-parts.js';
 import { runBatch } from './commands.js';
-import { macOf, numberOfTap, tapName } from './names.js';
+import { macOf, numberOfTap, tapName, uploadName } from './names.js';
 import type { VmNumbers } from './numbers.js';
 import {
   ensureTap,
@@ -31,11 +31,15 @@ export interface HostNetworks extends VmNetworks {
   addressOf(vmId: string): Promise<VmAddress | null>;
 }
 
-export interface TapNetworksOptions {
+/** What stands in the kernel by an agent's doing, and whose it is. */
+export interface MadeNetworks {
   readonly plumbing: Plumbing;
+  readonly numbers: VmNumbers;
+}
+
+export interface TapNetworksOptions extends MadeNetworks {
   /** Makes what is missing of the bridge. */
   prepareBridge(): Promise<void>;
-  readonly numbers: VmNumbers;
   readonly subnet?: Subnet | undefined;
   readonly abilities: Abilities;
   readonly notEnforced: readonly string[];
@@ -59,11 +63,7 @@ export function tapNetworks(options: TapNetworksOptions): HostNetworks {
           return connect(options, port, rates);
         }
       }),
-    detach: (vmId) =>
-      inTurn(async () => {
-        const number = numbers.of(vmId);
-        if (number !== null) await disconnect(options, vmId, number);
-      }),
+    detach: (vmId) => inTurn(() => detach(options, vmId)),
     sweep: (vmIds) => inTurn(() => sweep(options, vmIds)),
     addressOf: (vmId) =>
       inTurn(async () =>
@@ -94,25 +94,53 @@ async function connect(
   return { kind: 'tap', interfaceName, mac: macOf(port.vmId) };
 }
 
-/** The TAP goes first: without it nothing is led to the class any more. */
+/**
+ * What removes networks of VMs, whether new ones are made or not: an agent that has no TAPs any more
+ * clears away those it once made.
+ */
+export function networkRemoval(made: MadeNetworks): Pick<VmNetworks, 'detach' | 'sweep'> {
+  const inTurn = oneAtATime();
+  return {
+    detach: (vmId) => inTurn(() => detach(made, vmId)),
+    sweep: (vmIds) => inTurn(() => sweep(made, vmIds)),
+  };
+}
+
+async function detach(made: MadeNetworks, vmId: string): Promise<void> {
+  const number = made.numbers.of(vmId);
+  if (number !== null) await disconnect(made, vmId, number);
+}
+
+/**
+ * Links go first: without its TAP nothing is led to a VM's class any more. With the last VM goes the
+ * device for uploads, which an attachment makes anew.
+ */
 async function disconnect(
-  { plumbing, numbers }: TapNetworksOptions,
+  { plumbing, numbers }: MadeNetworks,
   vmId: string,
   number: number,
 ): Promise<void> {
-  const tap = tapName(number, plumbing.tag);
-  await removeLinks(plumbing.run, (name) => name === tap);
+  const { run, tag } = plumbing;
+  const isLast = numbers.vmIds().every((one) => one === vmId);
+  const gone = [tapName(number, tag), ...(isLast ? [uploadName(tag)] : [])];
+  await removeLinks(run, (name) => gone.includes(name));
   await removeClasses(plumbing, (one) => one === number);
   await numbers.takeBack(vmId);
 }
 
 async function sweep(
-  { plumbing, numbers }: TapNetworksOptions,
+  { plumbing, numbers }: MadeNetworks,
   vmIds: ReadonlySet<string>,
 ): Promise<void> {
   const { run, tag } = plumbing;
-  const kept = new Set([...vmIds].map((vmId) => numbers.of(vmId)));
+  const kept = new Set(
+    [...vmIds].flatMap((vmId) => {
+      const number = numbers.of(vmId);
+      return number === null ? [] : [number];
+    }),
+  );
   await removeLinks(run, (name) => {
+    if (name === uploadName(tag)) return kept.size === 0;
     const number = numberOfTap(name, tag);
     return number !== null && !kept.has(number);
   });

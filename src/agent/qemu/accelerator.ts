@@ -110,6 +110,7 @@ export async function bootsWith(
       ],
       network: { kind: 'user', mac: CANARY_MAC },
       diskIoBytesPerS: null,
+      diskIoBurst: 1,
       consoleDescriptor: FIRST_DESCRIPTOR,
     }),
     runDir: directory.runDir,

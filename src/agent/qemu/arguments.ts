@@ -27,6 +27,8 @@ export interface MachineSpec {
   readonly network: NetworkAttachment;
   /** Of all disks together; null where there is no limit. */
   readonly diskIoBytesPerS: number | null;
+  /** How many times that for a moment; 1 is no burst. */
+  readonly diskIoBurst: number;
   /** Descriptor to which the serial console is written. */
   readonly consoleDescriptor: number;
 }
@@ -54,6 +56,7 @@ const INTERFACE = /^[A-Za-z][A-Za-z0-9._-]{0,14}$/;
 /** QEMU's cache of translated code. The default is a gigabyte per VM. */
 const TRANSLATED_MIB = 32;
 const THROTTLE = 'disk-io';
+const BURST_MAX = 100;
 
 /** @throws RangeError when a value is not what it should be */
 export function qemuArguments(spec: MachineSpec): readonly string[] {
@@ -71,7 +74,7 @@ export function qemuArguments(spec: MachineSpec): readonly string[] {
     ...serialConsole(consoleDescriptor),
     ...controlSocket('control', QMP_SOCKET),
     ...controlSocket('rescue', RESCUE_SOCKET),
-    ...(diskIoBytesPerS === null ? [] : throttle(diskIoBytesPerS)),
+    ...(diskIoBytesPerS === null ? [] : throttle(diskIoBytesPerS, spec.diskIoBurst)),
     ...spec.disks.flatMap((disk) => diskOptions(disk, diskIoBytesPerS !== null)),
     ...networkOptions(spec.network),
     ...json('-object', { 'qom-type': 'rng-builtin', id: 'rng0' }),
@@ -110,12 +113,18 @@ const controlSocket = (id: string, path: string) => [
   ...['-mon', `chardev=${id},mode=control`],
 ];
 
-/** One group for all disks: a limit per disk would be more with each disk. */
-const throttle = (bytesPerS: number) =>
+/**
+ * One group for all disks: a limit per disk would be more with each disk. QEMU lets a VM that was quiet
+ * go on at the greater rate for a second (`bps-total-max-length`, 1 s unless given).
+ */
+const throttle = (bytesPerS: number, burst: number) =>
   json('-object', {
     'qom-type': 'throttle-group',
     id: THROTTLE,
-    limits: { 'bps-total': bytesPerS },
+    limits: {
+      'bps-total': bytesPerS,
+      ...(burst > 1 ? { 'bps-total-max': Math.min(BYTES_PER_S_MAX, bytesPerS * burst) } : {}),
+    },
   });
 
 function diskOptions(disk: DiskSpec, isThrottled: boolean): readonly string[] {
@@ -197,6 +206,7 @@ function requireSound(spec: MachineSpec): void {
   requireOneOf('accelerator', spec.accelerator, ['kvm', 'tcg']);
   if (diskIoBytesPerS !== null)
     requireWhole('diskIoBytesPerS', diskIoBytesPerS, 1, BYTES_PER_S_MAX);
+  requireWhole('diskIoBurst', spec.diskIoBurst, 1, BURST_MAX);
   requireText('mac', network.mac, MAC);
   requireOneOf('network', network.kind, ['tap', 'user']);
   if (network.kind === 'tap') requireText('interfaceName', network.interfaceName, INTERFACE);

@@ -290,6 +290,7 @@ export class Machine {
       ...{ cpu, memoryMib, accelerator, network },
       disks: plan.disks,
       diskIoBytesPerS: rates.diskIoBytesPerS,
+      diskIoBurst: rates.diskIoBurst,
       consoleDescriptor: FIRST_DESCRIPTOR,
     });
     const consoleFrom = await consoleSize(directory.consoleLog);

@@ -6,6 +6,7 @@ import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { ImageFormat } from '../../../src/model/images.js';
+import type { DomainError } from '../../../src/model/errors.js';
 import { ImageFiles, infoOf, MIB, qemuImg, uploadOf } from './image-files.js';
 
 let files: ImageFiles;
@@ -69,6 +70,56 @@ describe('an image store', () => {
     expect(await isLeft()).toEqual([]);
     // The name is free again.
     await store.add('a', await uploadOf(path));
+  });
+
+  it('has room for all uploads under way together, not for each by itself', async () => {
+    const asked: number[] = [];
+    const store = await files.store({
+      checkRoom: (bytes) => {
+        asked.push(bytes);
+        return bytes > 3 * MIB ? Promise.reject(new Error('no room')) : Promise.resolve();
+      },
+    });
+    const path = await files.file('two', 'x', 2 * MIB);
+    let go: () => void = () => undefined;
+    const told = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    const { body } = await uploadOf(path);
+    const slow = (async function* () {
+      await told;
+      yield* body;
+    })();
+    const first = store.add('first', { format: 'raw', bytes: 2 * MIB, body: slow });
+    await expect(store.add('second', await uploadOf(path))).rejects.toThrow('no room');
+    go();
+    await first;
+    // What has come is on the disk, where the check itself finds it.
+    await store.add('second', await uploadOf(path));
+    expect(asked).toEqual([2 * MIB, 4 * MIB, 2 * MIB]);
+  });
+
+  it('says of an image that is being made or sent "not now", and "missing" after it failed', async () => {
+    const store = await files.store();
+    const vm = { image: 'demo', diskMib: 64 };
+    const said = (): unknown => {
+      try {
+        store.check(vm);
+        return 'has it';
+      } catch (error) {
+        return (error as DomainError).code;
+      }
+    };
+    const making = store.whileMade('demo', () => {
+      expect(said()).toBe('overloaded');
+      return Promise.reject(new Error('no packages'));
+    });
+    await expect(making).rejects.toThrow('no packages');
+    expect(said()).toBe('image_missing');
+    const adding = store.add('demo', await uploadOf(await files.file('demo', 'x', MIB)));
+    expect(said()).toBe('overloaded');
+    await adding;
+    expect(said()).toBe('has it');
   });
 
   it('clears away what a crash has left, and keeps images whose notes are there', async () => {

@@ -3,8 +3,9 @@ import { chmod, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
 import type { ImageStore } from '../../../src/agent/images/image-store.js';
-import { seedFiles } from '../../../src/agent/images/seed.js';
+import { hostnameOf, seedFiles } from '../../../src/agent/images/seed.js';
 import { openVmDisks, type VmDisksOptions } from '../../../src/agent/images/vm-disks.js';
+import { SSH_KEY_PATTERN } from '../../../src/model/ids.js';
 import type { VmDisks } from '../../../src/agent/vm-parts.js';
 import type { VmRecord } from '../../../src/agent/vm-store.js';
 import { silentLog } from '../../support/log.js';
@@ -193,6 +194,44 @@ describe('a seed', () => {
       'users',
     ]);
     expect(parse(text)).toMatchObject({ users: [{ ssh_authorized_keys: [evil] }] });
+  });
+
+  it.each(['no', 'on', 'y', 'null', '2024-01-01', '0b11', '0x1f', '010', '1_000', '1:30', '.inf'])(
+    'calls a guest %s by that text, also for readers of YAML 1.1',
+    (name) => {
+      const seed = seedFiles({ ...input, vmId: name, name, users: [{ name, sshKeys: [KEY] }] });
+      const read = (file: keyof typeof seed) => parse(seed[file], { version: '1.1' }) as object;
+      const hostname = hostnameOf(name, name);
+      expect(read('meta-data')).toEqual({ 'instance-id': name, 'local-hostname': hostname });
+      expect(read('user-data')).toMatchObject({
+        hostname,
+        users: [{ name, ssh_authorized_keys: [KEY] }],
+      });
+      expect(seed['user-data']).toContain(`\nhostname: ${JSON.stringify(hostname)}\n`);
+    },
+  );
+
+  it.each([
+    ['web_1.acme', 'web-1.acme'],
+    ['web_', 'web'],
+    ['_a_.-b-.c', 'a.b.c'],
+    ['a..b.', 'a.b'],
+    ['_', 'vm-Id-7'],
+    ['-.-', 'vm-Id-7'],
+  ])('calls the guest of a VM %s %s', (name, hostname) => {
+    const seed = seedFiles({ ...input, vmId: 'Id_7_', name });
+    expect(parse(seed['meta-data'])).toMatchObject({ 'local-hostname': hostname });
+  });
+
+  it('has no key with a character that ends a line of YAML 1.1', () => {
+    const said = [
+      KEY,
+      `${KEY} jörg 金`,
+      ...['\n', '\u0085', '\u2028', '\u2029'].map((end) => KEY + end),
+    ];
+    expect(said.map((key) => SSH_KEY_PATTERN.test(key))).toEqual([
+      ...[true, true, false, false, false, false],
+    ]);
   });
 
   it('has no more than cloud-init reads', () => {

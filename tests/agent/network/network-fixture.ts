@@ -26,6 +26,7 @@ export const rates = (bytesPerS: number | null): VmRates => ({
   diskIoBytesPerS: null,
   downloadBurst: 1,
   uploadBurst: 1,
+  diskIoBurst: 1,
 });
 
 /** Without the probe, for a host that is known. */

@@ -34,7 +34,8 @@ afterAll(async () => {
 const open = (run: RunTool, changes: Partial<HostNetworksOptions> = {}) =>
   openHostNetworks({ directory, mode: 'auto', bridge: BRIDGE, run, log: silentLog, ...changes });
 
-const USER_MODE = /^VMs have user-mode networking, in which nobody can reach them \(.+\)\.$/;
+const USER_MODE =
+  /^VMs have user-mode networking, in which they reach nobody and nobody reaches them \(.+\)\.$/;
 
 describe('a host that may not make TAPs', () => {
   it('has user-mode networking, and says that nothing is limited', async () => {
@@ -147,6 +148,42 @@ describe('a host that may', () => {
     await others.detach('e');
     await rm(other, { recursive: true });
   });
+
+  inNamespace('clears away what it made, also when it has no TAPs any more', async (run) => {
+    const links = async () => run('ip', ['-brief', 'link', 'show']);
+    const taps = await open(run);
+    const names = [];
+    for (const vm of ['u', 'v', 'w']) names.push(nameOf(await taps.attach(vm, rates(1_000_000))));
+    expect(await links()).toContain(uploadName(tagOf(directory)));
+    // A host that may do nothing says so, and goes on.
+    await (await open(helpless(network), { mode: 'user' })).detach('u');
+    expect(await links()).toContain(names[0]);
+
+    const users = await open(run, { mode: 'user' });
+    expect((await users.attach('u', rates(null))).kind).toBe('user');
+    await users.detach('u');
+    expect(await links()).not.toContain(names[0]);
+    expect(await links()).toContain(names[1]);
+    await users.sweep(new Set(['v']));
+    expect(await links()).not.toContain(names[2]);
+    expect(await links()).toContain(uploadName(tagOf(directory)));
+    await users.sweep(new Set());
+    expect(await links()).not.toContain(tagOf(directory));
+  });
+
+  inNamespace(
+    'has no device for uploads after its last VM, and again for the next',
+    async (run) => {
+      const networks = await open(run);
+      const device = uploadName(tagOf(directory));
+      for (const vm of ['x', 'y']) {
+        await networks.attach(vm, rates(1_000_000));
+        expect(await run('ip', ['-brief', 'link', 'show'])).toContain(device);
+        await networks.detach(vm);
+        expect(await run('ip', ['-brief', 'link', 'show'])).not.toContain(device);
+      }
+    },
+  );
 
   inNamespace('uses a bridge that is there, and leaves its addresses alone', async (run) => {
     await run('ip', ['link', 'add', 'name', 'own-bridge', 'mtu', '9000', 'type', 'bridge']);

@@ -146,7 +146,14 @@ function expectSays(spec: MachineSpec): void {
     expect(drive).toBe(spec.diskIoBytesPerS === null ? name : `${name}-limited`);
   }
   expect(named('qom-type', 'throttle-group')?.limits).toEqual(
-    spec.diskIoBytesPerS === null ? undefined : { 'bps-total': spec.diskIoBytesPerS },
+    spec.diskIoBytesPerS === null
+      ? undefined
+      : {
+          'bps-total': spec.diskIoBytesPerS,
+          ...(spec.diskIoBurst === 1
+            ? {}
+            : { 'bps-total-max': spec.diskIoBytesPerS * spec.diskIoBurst }),
+        },
   );
 }
 
@@ -167,6 +174,7 @@ const SOUND: MachineSpec = {
   ],
   network: { kind: 'tap', interfaceName: 'berth-12', mac: '52:54:00:12:34:56' },
   diskIoBytesPerS: 1_000_000,
+  diskIoBurst: 4,
   consoleDescriptor: 3,
 };
 
@@ -245,6 +253,7 @@ function tryMachines() {
         ? { kind: 'user', mac }
         : { kind: 'tap', mac, interfaceName: or(`t${hex(6)}`, [...HOSTILE, text()]) },
       diskIoBytesPerS: prng.chance(0.5) ? null : or(1 + below(1e12), WEIRD_NUMBERS),
+      diskIoBurst: or(1 + below(100), WEIRD_NUMBERS),
       consoleDescriptor: or(3, WEIRD_NUMBERS),
     };
   };

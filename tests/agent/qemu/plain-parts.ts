@@ -51,6 +51,7 @@ export function bookedRates({ resources }: VmRecord): VmRates {
     diskIoBytesPerS: limit('disk_io'),
     downloadBurst: 1,
     uploadBurst: 1,
+    diskIoBurst: 1,
   };
 }
 
