@@ -99,6 +99,8 @@ describe('real VMs', () => {
     return body;
   }
 
+  const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
+
   const stateOf = async (id: string) => (await call<VmBody>(url, 'GET', `/v1/vms/${id}`)).body;
   const inState = (id: string, state: string) =>
     until(
@@ -138,13 +140,20 @@ describe('real VMs', () => {
       for (const vm of vms) await inState(vm.id, 'running');
       expect(vmProcesses()).toEqual(before);
 
-      // A process is killed: nobody has to ask for it.
+      // A process is killed: it is told of at once, and started again, for it is to run.
       const [victim, off] = vms as [VmBody, VmBody];
-      const { pid } = before.find(({ uuid }) => uuid === victim.id) ?? { pid: 0 };
-      process.kill(pid, 'SIGKILL');
-      const died = await inState(victim.id, 'stopped');
-      expect(died.reason).toMatchObject({ code: 'vm_died' });
-      await call(url, 'POST', `/v1/vms/${victim.id}/start`);
+      const pidOf = (vm: VmBody) => vmProcesses().find(({ uuid }) => uuid === vm.id)?.pid;
+      const killed = pidOf(victim);
+      process.kill(killed ?? 0, 'SIGKILL');
+      await until(
+        'another process of it',
+        () => Promise.resolve(![undefined, killed].includes(pidOf(victim))),
+        WAIT_MS,
+      );
+      const events = `${url}/v1/events?since=start&follow=false`;
+      const isTold = async () =>
+        (await (await fetch(events, { headers })).text()).includes('vm_died');
+      await until('the event of its death', isTold, WAIT_MS);
       await inState(victim.id, 'running');
 
       // Off by ACPI: well within a limit after which it would have been ended.
@@ -177,10 +186,7 @@ describe('real VMs', () => {
         ...{ name: 'web-1', image: 'demo', resources: { cpu: 2, memory: 128, disk: 64 } },
       });
       created.add(vm.id);
-      const said = async () => {
-        const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
-        return (await fetch(`${url}/v1/vms/${vm.id}/logs`, { headers })).text();
-      };
+      const said = async () => (await fetch(`${url}/v1/vms/${vm.id}/logs`, { headers })).text();
       await until(
         'its console',
         async () => (await said()).includes('guest web-1: ready'),
