@@ -18,7 +18,7 @@ const CHECKS: Readonly<Record<ScriptCheck, readonly (readonly [string, string])[
     // The keys of another ledger are other ones: it is led to those of the one in place.
     [
       'books.prefix = cjson.decode(ARGV[5])',
-      `local ledger = string.match(KEYS[1], '^(.*)meta$') .. incarnation .. ':'
+      `local ledger = string.match(KEYS[1], '^(.*)ledger$') .. incarnation .. ':'
       books.prefix = { host = ledger .. 'host:', vm = ledger .. 'vm:', group = ledger .. 'group:' }`,
     ],
   ],
