@@ -238,7 +238,7 @@ export class Scheduler {
     try {
       // Before anybody is taken: more come meanwhile.
       if (!isFresh) await turn.catchUp();
-      open = this.#queue.take(this.#sizeOfNext());
+      open = this.#queue.take(this.#sizeOfNext(turn));
       if (open.length === 0) return null;
       telemetry.observe('berth_placement_batch_size', sizeOf(open));
       for (let round = 0; open.length > 0 && round < ROUNDS_MAX; round += 1) {
@@ -273,11 +273,14 @@ export class Scheduler {
     }
   }
 
-  /** Requests that the next batch takes. */
-  #sizeOfNext(): number {
+  /**
+   * Requests that the next batch takes. Where another replica waits for the lock, it places while
+   * these are recorded: then there is nothing to gain from halves.
+   */
+  #sizeOfNext({ isWanted }: PlacementTurn<HostTable>): number {
     const { size } = this.#queue;
-    const share = this.#recorder.busy || size < HALVED_MIN ? size : Math.ceil(size / 2);
-    return Math.min(share, this.#settings.batchMax);
+    const isHalved = size >= HALVED_MIN && !this.#recorder.busy && !isWanted;
+    return Math.min(isHalved ? Math.ceil(size / 2) : size, this.#settings.batchMax);
   }
 
   /** Chooses hosts and books them in the mirror, so that the next one sees it. */

@@ -16,6 +16,8 @@ export interface CellKeys {
   readonly lock: string;
   /** There for a moment after somebody did not get the lock. */
   readonly lockWanted: string;
+  /** List that has an entry for a moment after the lock was given back. */
+  readonly lockFreed: string;
   /** What all of these begin with; for scripts. A ledger's keys go on with its incarnation and `:`. */
   readonly prefix: string;
   /** The keys of one ledger, in place or not. */
@@ -57,6 +59,7 @@ export function cellKeys(cell: string): CellKeys {
     stagings: `${prefix}stagings`,
     lock: `${prefix}lock:placement`,
     lockWanted: `${prefix}lock:wanted`,
+    lockFreed: `${prefix}lock:freed`,
     prefix,
     ledger: (incarnation) => keysUnder(`${prefix}${incarnation}:`),
   };

@@ -2,6 +2,7 @@
  * The ledger on Redis: who has booked what. Fast, shared by all replicas, and disposable: whatever
  * it says can be rebuilt from the catalogue, and nothing is believed that no rebuild has confirmed.
  */
+import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { HostFacts } from '../model/host.js';
 import type {
@@ -113,13 +114,16 @@ class RedisLedger implements Ledger<HostTable>, LedgerInspection {
     this.#redis = redis;
     this.#keys = cellKeys(options.cell);
     this.#logLengthMax = options.logLengthMax ?? LOG_LENGTH_MAX;
+    const waiter = randomUUID();
     this.#lock = new PlacementLock(redis.lock, {
       key: this.#keys.lock,
       wantedKey: this.#keys.lockWanted,
+      freedKey: this.#keys.lockFreed,
+      waiter,
       leaseMs: options.lockLeaseMs ?? LOCK_LEASE_MS,
       clock: options.clock,
     });
-    const common = { keys: this.#keys, highWater: this.#highWater };
+    const common = { keys: this.#keys, highWater: this.#highWater, waiter };
     this.#turnMirror = new Mirror({ ...common, redis: redis.writes });
     this.#viewMirror = new Mirror({ ...common, redis: redis.reads });
   }
@@ -157,7 +161,7 @@ class RedisLedger implements Ledger<HostTable>, LedgerInspection {
       );
       return this.#turn;
     } catch (error) {
-      await lease.release().catch(() => undefined);
+      await lease.release(false).catch(() => undefined);
       throw error;
     }
   }

@@ -33,6 +33,8 @@ export interface MirrorOptions {
   readonly redis: Redis;
   readonly keys: CellKeys;
   readonly highWater: HighWater;
+  /** As whom this process waits for the placement lock. */
+  readonly waiter: string;
 }
 
 /** What a change left behind, as scripts write it; see sumsOf and entriesOf. */
@@ -46,6 +48,7 @@ export class Mirror {
   readonly #redis: Redis;
   readonly #keys: CellKeys;
   readonly #highWater: HighWater;
+  readonly #waiter: string;
   #incarnation = '';
   #epoch = 0;
   #seq = 0;
@@ -59,6 +62,7 @@ export class Mirror {
     this.#redis = options.redis;
     this.#keys = options.keys;
     this.#highWater = options.highWater;
+    this.#waiter = options.waiter;
   }
 
   get incarnation(): string {
@@ -74,7 +78,7 @@ export class Mirror {
     return this.#seq;
   }
 
-  /** Whether somebody waited for the placement lock when this last looked. */
+  /** Whether another process waited for the placement lock when this last looked. */
   get lockIsWanted(): boolean {
     return this.#lockIsWanted;
   }
@@ -156,15 +160,15 @@ export class Mirror {
     if (raiseFence) pipeline.hincrby(meta, 'fence', 1);
     pipeline.hmget(meta, 'incarnation', 'seq');
     pipeline.xrange(log, `(${this.#entryId}`, '+', 'COUNT', ENTRIES_MAX);
-    pipeline.exists(lockWanted);
+    pipeline.get(lockWanted);
     const answers = await replies(pipeline);
     const fence = raiseFence ? Number(answers.shift()) : 0;
     const [known, entries, wanted] = answers as [
       readonly (string | null)[],
       readonly Entry[],
-      number,
+      string | null,
     ];
-    this.#lockIsWanted = wanted > 0;
+    this.#lockIsWanted = wanted !== null && wanted !== this.#waiter;
     const [incarnation, seq] = known;
     if (incarnation === null || incarnation === undefined) throw rebuilding('there is no ledger');
     if (this.#highWater.isLost(incarnation)) throw rebuilding('Redis has lost changes');

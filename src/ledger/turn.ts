@@ -78,7 +78,7 @@ export class Turn implements PlacementTurn<HostTable> {
   async end(): Promise<void> {
     this.#over = true;
     try {
-      await this.#lease.release();
+      await this.#lease.release(this.isWanted);
     } catch (error) {
       this.#parts.log.debug('the placement lock runs out by itself', { error });
     }
