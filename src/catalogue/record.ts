@@ -1,6 +1,6 @@
 /**
- * The record of a batch: one call of `record_bookings`, said again when its answer is lost. Each
- * booking is recorded under its own id, so a repeat finds what the first call did.
+ * The record of a batch: one call of `record_creates` or `record_bookings`, said again when its answer
+ * is lost. Each booking is recorded under its own id, so a repeat finds what the first call did.
  */
 import { sql } from 'kysely';
 import type { AuditAction } from '../model/audit.js';
@@ -18,6 +18,7 @@ import type { Database } from './connection.js';
 import { answered, isNoAnswer } from './failures.js';
 import { jsonOf } from './json.js';
 import { reservationOf, type ReservationRow } from './reservations.js';
+import { isPlain, recordCreates } from './record-creates.js';
 import { vmOf, type VmRow } from './rows.js';
 import { faultOfVm } from './sound.js';
 import type { HostContactRow } from './vms.js';
@@ -41,7 +42,13 @@ type RecordedRow = VmRow & { readonly assignment: number; readonly lease_owner: 
 
 export const recordOf = (db: Database): Pick<Catalogue, 'record'> => ({
   record: (epoch, seq, items, taking = null) =>
-    answered(() => record(db, epoch, seq, items, taking)),
+    answered(async () => {
+      const created =
+        items.length > 0 && items.every(isPlain)
+          ? await saidUntilAnswered(() => recordCreates(db, epoch, seq, items, taking))
+          : null;
+      return created ?? (await record(db, epoch, seq, items, taking));
+    }),
 });
 
 async function record(

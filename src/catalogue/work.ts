@@ -99,7 +99,6 @@ async function withoutUnsound<Row extends VmRow>(
   return rows.filter((row) => !unsound.includes(row));
 }
 
-/** What was wanted may have changed while the step was under way: then it is looked at again at once. */
 async function saveProgress(
   db: Database,
   found: Parameters<Catalogue['saveProgress']>[0],
@@ -116,31 +115,7 @@ async function saveProgress(
     next_in_ms: progress.nextInMs,
   }));
   const { rows } = await sql<{ id: string }>`
-    with found as (
-      select * from jsonb_to_recordset(${jsonOf(values)}::jsonb) as f(
-        id text, lease text, state text, reason jsonb, has_run boolean, failed_try boolean,
-        postponed boolean, desired_state text, next_in_ms double precision)
-    ), held as (
-      select vms.id from vms join found on found.id = vms.id
-      where vms.lease_owner = found.lease
-      order by vms.id for no key update of vms
-    )
-    update vms set
-      state = found.state,
-      reason = found.reason,
-      has_run = vms.has_run or found.has_run,
-      tries = case when found.postponed then vms.tries when found.failed_try then vms.tries + 1
-        else 0 end,
-      desired_state = case when vms.desired_state = vms.leased_for
-        then coalesce(found.desired_state, vms.desired_state) else vms.desired_state end,
-      due_at = case when vms.desired_state is distinct from vms.leased_for then clock_timestamp()
-        else clock_timestamp() + found.next_in_ms * interval '1 millisecond' end,
-      lease_owner = null, lease_until = null, leased_for = null,
-      updated_at = case when vms.state = found.state then vms.updated_at
-        else clock_timestamp() end
-    from found join held on held.id = found.id
-    where vms.id = found.id and vms.lease_owner = found.lease
-    returning vms.id`.execute(db);
+    select save_progress(${jsonOf(values)}::json) as id`.execute(db);
   return new Set(rows.map(({ id }) => id));
 }
 

@@ -76,6 +76,7 @@ export async function createLedger(
     writes: open('writes'),
     reads: open('reads'),
     lock: open('lock', LOCK_TIMEOUT_SHARE),
+    waiting: open('waiting', LOCK_TIMEOUT_SHARE),
   };
   const readyLimitMs = options.readyLimitMs ?? READY_LIMIT_MS;
   try {
@@ -93,6 +94,8 @@ interface Connections {
   readonly writes: Redis;
   readonly reads: Redis;
   readonly lock: Redis;
+  /** Stands still while this process waits for the lock. */
+  readonly waiting: Redis;
 }
 
 class RedisLedger implements Ledger<HostTable>, LedgerInspection {
@@ -115,7 +118,7 @@ class RedisLedger implements Ledger<HostTable>, LedgerInspection {
     this.#keys = cellKeys(options.cell);
     this.#logLengthMax = options.logLengthMax ?? LOG_LENGTH_MAX;
     const waiter = randomUUID();
-    this.#lock = new PlacementLock(redis.lock, {
+    this.#lock = new PlacementLock(redis.lock, redis.waiting, {
       key: this.#keys.lock,
       wantedKey: this.#keys.lockWanted,
       freedKey: this.#keys.lockFreed,

@@ -25,6 +25,7 @@ const FREED_MS = 1_000;
 
 export class PlacementLock {
   readonly #redis: Redis;
+  readonly #waiting: Redis;
   readonly #redlock: Redlock;
   readonly #key: string;
   readonly #wantedKey: string;
@@ -35,9 +36,13 @@ export class PlacementLock {
   /** Whether this one has given the lock back to somebody else. */
   #gaveWay = false;
 
-  /** @param redis a connection of its own: nothing large stands before the lock, and it may block */
+  /**
+   * @param redis a connection of its own, so that nothing large ever stands before the lock
+   * @param waiting another one, which stands still while somebody waits
+   */
   constructor(
     redis: Redis,
+    waiting: Redis,
     options: {
       readonly key: string;
       readonly wantedKey: string;
@@ -49,6 +54,7 @@ export class PlacementLock {
     },
   ) {
     this.#redis = redis;
+    this.#waiting = waiting;
     this.#wantedKey = options.wantedKey;
     this.#freedKey = options.freedKey;
     this.#waiter = options.waiter;
@@ -90,7 +96,7 @@ export class PlacementLock {
 
   /** Redis wakes those who wait one by one, who has waited longest first. */
   async #untilFreed(): Promise<void> {
-    const waiting = this.#redis
+    const waiting = this.#waiting
       .pipeline()
       .set(this.#wantedKey, this.#waiter, 'PX', WANTED_MS)
       .blpop(this.#freedKey, RETRY_MS / 1_000);
@@ -99,7 +105,7 @@ export class PlacementLock {
 
   /** One word, however often nobody heard it. Whoever misses it asks without being told. */
   #tellFreed(): void {
-    const telling = this.#redis
+    const telling = this.#waiting
       .pipeline()
       .del(this.#freedKey)
       .rpush(this.#freedKey, '1')

@@ -34,15 +34,25 @@ interface Cut {
   readonly cuts: readonly (readonly [string, string])[];
 }
 
-const FUNCTIONS: Readonly<Record<TransactionCheck, Cut>> = {
-  epoch: { name: 'record_bookings', cuts: [['where epoch = expected_epoch', 'where true']] },
-  limits: {
-    name: 'room_refusal',
-    cuts: [
-      ["return 'closed';", 'return null;'],
-      ['return result;', 'return null;'],
-    ],
-  },
+/** Plain creates have a function of their own, with the same checks. */
+const FUNCTIONS: Readonly<Record<TransactionCheck, readonly Cut[]>> = {
+  epoch: [
+    { name: 'record_bookings', cuts: [['where epoch = expected_epoch', 'where true']] },
+    { name: 'record_creates', cuts: [['where epoch = expected_epoch', 'where true']] },
+  ],
+  limits: [
+    {
+      name: 'room_refusal',
+      cuts: [
+        ["return 'closed';", 'return null;'],
+        ['return result;', 'return null;'],
+      ],
+    },
+    {
+      name: 'record_creates',
+      cuts: [['bool_or(present > most or (more > 0 and present + more > most))', 'false']],
+    },
+  ],
 };
 
 export interface RedisGuards {
@@ -119,8 +129,7 @@ export async function takeFromTransaction(
   const client = new pg.Client({ connectionString: databaseUrl });
   await client.connect();
   try {
-    for (const check of checks) {
-      const { name, cuts } = FUNCTIONS[check];
+    for (const { name, cuts } of checks.flatMap((check) => FUNCTIONS[check])) {
       const { rows } = await client.query<{ text: string }>(
         'select pg_get_functiondef(oid) as text from pg_proc where proname = $1',
         [name],

@@ -41,7 +41,7 @@ const untilAgreed = () =>
 describe.each(['reset', 'hang'] as const)('the answer to a record is lost (%s)', (then) => {
   it('and asked for again: there is exactly one VM', async () => {
     const id = `recorded-${then}`;
-    const lost = toDatabase.loseReply({ to: /record_bookings/, then });
+    const lost = toDatabase.loseReply({ to: /record_creates/, then });
     // Who is told with 503 that nobody knows asks again, as this one does.
     const create = () => call(replica.url, 'POST', '/v1/vms', { ...VM, id });
     await until('an answer', async () => (await create()).status === 202);
