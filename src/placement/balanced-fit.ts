@@ -25,7 +25,7 @@
 import { fillPrices, scaleWeights } from './class-prices.js';
 import { RANKED, type HostTable } from './host-table.js';
 import { rounded } from './rounded.js';
-import type { Strategy } from './strategy.js';
+import type { LineUp, Strategy } from './strategy.js';
 
 const USE_PRIOR = 0.05;
 const SQUARINGS = 3;
@@ -97,22 +97,18 @@ function layShape(table: HostTable, shape: number, requested: Float64Array, coun
 /** The addends of the last row, as they are subtracted. */
 const parts = { leftover: 0, size: 0, misalignment: 0, imbalance: 0 };
 
-/**
- * Scores of the rows from `from` up to, not including, `to`.
- * @param into row `r` goes to `r − from`
- */
 function scoreRows(
   { allocated, capacity, remaining, shapes: { of: shapeOf } }: HostTable,
   requested: Float64Array,
-  from: number,
-  to: number,
+  { rows, count }: LineUp,
   into: Float64Array,
 ): void {
   const [asked0 = 0, asked1 = 0, asked2 = 0] = requested;
   const [unit0 = 0, unit1 = 0, unit2 = 0] = units;
   const laid = shapes;
   let [leftover, size, misalignment, imbalance] = [0, 0, 0, 0];
-  for (let row = from; row < to; row += 1) {
+  for (let place = 0; place < count; place += 1) {
+    const row = rows[place] ?? 0;
     const at = row * RANKED;
     const shape = (shapeOf[row] ?? 0) * SHAPE;
     const left0 = Math.max(0, (capacity[at] ?? 0) - (allocated[at] ?? 0) - asked0);
@@ -147,7 +143,7 @@ function scoreRows(
       (price0 * Math.abs(share0 - mean) +
         price1 * Math.abs(share1 - mean) +
         price2 * Math.abs(share2 - mean));
-    into[row - from] = rounded(0 - (leftover + size + misalignment + imbalance));
+    into[place] = rounded(0 - (leftover + size + misalignment + imbalance));
   }
   parts.leftover = leftover;
   parts.size = size;
@@ -155,6 +151,7 @@ function scoreRows(
   parts.imbalance = imbalance;
 }
 
+const one = { rows: new Int32Array(1), count: 1, isForBest: false };
 const ofOne = new Float64Array(1);
 
 function scoreOne(
@@ -165,7 +162,8 @@ function scoreOne(
 ): number {
   makeRoom(table);
   layShape(table, table.shapes.of[row] ?? 0, requested, layFleet(table, weights));
-  scoreRows(table, requested, row, row + 1, ofOne);
+  one.rows[0] = row;
+  scoreRows(table, requested, one, ofOne);
   return ofOne[0] ?? 0;
 }
 
@@ -178,13 +176,13 @@ export const balancedFit: Strategy = {
   sees: 'fleet',
   merit: 'it leaves little room unused and stays in proportion',
   score: scoreOne,
-  scoreAll(table, requested, weights, into) {
+  scoreRows(table, requested, weights, lineUp, into) {
     makeRoom(table);
     const count = layFleet(table, weights);
     for (let shape = 0; shape < table.shapes.numbers; shape += 1) {
       layShape(table, shape, requested, count);
     }
-    scoreRows(table, requested, 0, table.size, into);
+    scoreRows(table, requested, lineUp, into);
   },
   addends(...host) {
     scoreOne(...host);

@@ -4,11 +4,14 @@
  * something of its class, and stays.
  */
 import { RANKED_CLASSES, type ResourceClass, type Resources } from '../model/resources.js';
+import { spareOf } from './spare.js';
 
 /** One class of every host; a row that has nothing of it is 0. */
 export interface ClassColumn {
   limit: Float64Array<ArrayBuffer>;
   allocated: Float64Array<ArrayBuffer>;
+  /** What may still be booked; see spare.ts. */
+  spare: Int32Array<ArrayBuffer>;
 }
 
 export const isRanked = (name: ResourceClass): boolean =>
@@ -36,7 +39,11 @@ export class ClassColumns {
     for (const name in allocated) {
       if (!isRanked(name) && !this.#columns.has(name)) this.#begin(name);
     }
-    for (const [name, column] of this.#columns) column.allocated[row] = allocated[name] ?? 0;
+    for (const [name, column] of this.#columns) {
+      const booked = allocated[name] ?? 0;
+      column.allocated[row] = booked;
+      column.spare[row] = spareOf(column.limit[row] ?? 0, booked);
+    }
   }
 
   /** Whether more is booked in a row than may be, in any of these classes. */
@@ -52,6 +59,7 @@ export class ClassColumns {
     for (const column of this.#columns.values()) {
       column.limit = grown(column.limit, rows);
       column.allocated = grown(column.allocated, rows);
+      column.spare = grownWhole(column.spare, rows);
     }
   }
 
@@ -64,6 +72,7 @@ export class ClassColumns {
     this.#columns.set(name, {
       limit: new Float64Array(this.#rows),
       allocated: new Float64Array(this.#rows),
+      spare: new Int32Array(this.#rows),
     });
   }
 }
@@ -71,6 +80,12 @@ export class ClassColumns {
 /** The same numbers in a longer array. */
 export function grown(from: Float64Array, length: number): Float64Array<ArrayBuffer> {
   const to = new Float64Array(length);
+  to.set(from);
+  return to;
+}
+
+export function grownWhole(from: Int32Array, length: number): Int32Array<ArrayBuffer> {
+  const to = new Int32Array(length);
   to.set(from);
   return to;
 }

@@ -68,7 +68,7 @@ export class KeptRankings {
     const { demand, among } = this.#demandOf(request);
     const tree = this.#treeFor(request, ranking, demand, among);
     return tree === null
-      ? this.#scanner.scan(request, ranking, { among, beside })
+      ? this.#scanner.best(request, ranking, { among, beside })
       : bestIn(tree, beside);
   }
 
@@ -171,9 +171,7 @@ export class KeptRankings {
   /** A tree of all rows as they are; it is not kept here. */
   #treeOf(request: PreparedRequest, ranking: Ranking, among: HostSet | null): WinnerTree {
     const tree = new WinnerTree(this.#table, this.#table.size);
-    tree.scores.fill(NaN, this.#table.size);
-    const field = { among, beside: NOTHING };
-    tree.build(this.#scanner.scan(request, ranking, field, tree.scores).feasible);
+    tree.build(this.#scanner.scoreAll(request, ranking, among, tree.scores));
     return tree;
   }
 
@@ -246,8 +244,6 @@ export class KeptRankings {
     this.#shapeCount -= 1;
   }
 }
-
-const NOTHING: ReadonlySet<number> = new Set();
 
 /** Grows when something of the fleet as a whole has changed that a strategy sees. */
 function revisionOf(table: HostTable, sees: Sight): number {

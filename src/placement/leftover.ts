@@ -11,6 +11,7 @@
  */
 import { RANKED, type HostTable } from './host-table.js';
 import { ratio } from './ratio.js';
+import type { LineUp } from './strategy.js';
 
 export function leftover(
   table: HostTable,
@@ -33,13 +34,14 @@ export function leftover(
 }
 
 /**
- * The same for every row in one go, written out for the three ranked classes.
+ * The same for many rows in one go, written out for the three ranked classes.
  * @param sign 1 for the leftover, −1 for its opposite
  */
-export function leftoverOfAll(
-  { capacity, allocated, largest, size }: HostTable,
+export function leftoverOfRows(
+  { capacity, allocated, largest }: HostTable,
   requested: Float64Array,
   weights: Float64Array,
+  { rows, count }: LineUp,
   into: Float64Array,
   sign: 1 | -1,
 ): void {
@@ -47,8 +49,8 @@ export function leftoverOfAll(
   const [weight0 = 0, weight1 = 0, weight2 = 0] = weights;
   const [largest0 = 0, largest1 = 0, largest2 = 0] = largest;
   const weightSum = weight0 + weight1 + weight2;
-  for (let row = 0; row < size; row += 1) {
-    const at = row * RANKED;
+  for (let place = 0; place < count; place += 1) {
+    const at = (rows[place] ?? 0) * RANKED;
     const left0 = (capacity[at] ?? 0) - (allocated[at] ?? 0) - asked0;
     const left1 = (capacity[at + 1] ?? 0) - (allocated[at + 1] ?? 0) - asked1;
     const left2 = (capacity[at + 2] ?? 0) - (allocated[at + 2] ?? 0) - asked2;
@@ -57,7 +59,7 @@ export function leftoverOfAll(
       weight1 * ratio(left1, largest1) +
       weight2 * ratio(left2, largest2);
     // Added to 0, so that nothing left over is 0 and not −0.
-    into[row] = weightSum === 0 ? 0 : 0 + sign * (sum / weightSum);
+    into[place] = weightSum === 0 ? 0 : 0 + sign * (sum / weightSum);
   }
 }
 

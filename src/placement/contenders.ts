@@ -1,0 +1,120 @@
+/**
+ * The rows that can take a request, groups and names left aside. Rows are listed without a jump: each
+ * is written down, and only one that has room moves the place where the next is written.
+ */
+import { hasRoom, type PreparedRequest } from './filter.js';
+import type { HostSet } from './host-sets.js';
+import { RANKED, type HostTable } from './host-table.js';
+import { askedOf, isCut } from './spare.js';
+
+export interface Field {
+  /** Rows that meet the zone and labels; null when all do. */
+  readonly among: HostSet | null;
+  /** Rows that are left out. */
+  readonly beside: ReadonlySet<number>;
+}
+
+export class Contenders {
+  readonly #table: HostTable;
+  #rows = new Int32Array(0);
+  #count = 0;
+  /** 1 for a row that is left out; all 0 between two looks. */
+  #isOut = new Uint8Array(0);
+
+  constructor(table: HostTable) {
+    this.#table = table;
+  }
+
+  /** The first `count` are the ones, in rising order. */
+  get rows(): Int32Array {
+    return this.#rows;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Looks at every row. Allocates nothing but what the first look at a larger fleet needs. */
+  find(request: PreparedRequest, { among, beside }: Field): void {
+    const { ranked, others } = request;
+    this.#count = this.#listRoomy(ranked);
+    let isRough = ranked.some(isCut);
+    for (const { amount, column } of others ?? []) {
+      this.#count = column === undefined ? 0 : this.#keepRoomy(column.spare, amount);
+      isRough ||= isCut(amount);
+    }
+    if (among !== null) this.#count = this.#keepAmong(among);
+    if (beside.size > 0) this.#leaveOut(beside);
+    if (isRough) this.#count = this.#keepExact(request);
+  }
+
+  /** All rows that have room in the ranked classes. @returns how many */
+  #listRoomy(ranked: Float64Array): number {
+    const { size, spare, open } = this.#table;
+    if (this.#rows.length < open.length) this.#rows = new Int32Array(open.length);
+    const rows = this.#rows;
+    const asked0 = askedOf(ranked[0] ?? 0);
+    const asked1 = askedOf(ranked[1] ?? 0);
+    const asked2 = askedOf(ranked[2] ?? 0);
+    let count = 0;
+    for (let row = 0; row < size; row += 1) {
+      const at = row * RANKED;
+      const lack =
+        ((spare[at] ?? 0) - asked0) |
+        ((spare[at + 1] ?? 0) - asked1) |
+        ((spare[at + 2] ?? 0) - asked2);
+      rows[count] = row;
+      count += (lack >>> 31) ^ 1;
+    }
+    return count;
+  }
+
+  #keepRoomy(spare: Int32Array, amount: number): number {
+    const rows = this.#rows;
+    const asked = askedOf(amount);
+    let count = 0;
+    for (let at = 0; at < this.#count; at += 1) {
+      const row = rows[at] ?? 0;
+      rows[count] = row;
+      count += (((spare[row] ?? 0) - asked) >>> 31) ^ 1;
+    }
+    return count;
+  }
+
+  #keepAmong(among: HostSet): number {
+    const rows = this.#rows;
+    let count = 0;
+    for (let at = 0; at < this.#count; at += 1) {
+      const row = rows[at] ?? 0;
+      rows[count] = row;
+      count += ((among[row >>> 5] ?? 0) >>> (row & 31)) & 1;
+    }
+    return count;
+  }
+
+  #leaveOut(beside: ReadonlySet<number>): void {
+    if (this.#isOut.length < this.#rows.length) this.#isOut = new Uint8Array(this.#rows.length);
+    const [rows, isOut] = [this.#rows, this.#isOut];
+    for (const row of beside) isOut[row] = 1;
+    let count = 0;
+    for (let at = 0; at < this.#count; at += 1) {
+      const row = rows[at] ?? 0;
+      rows[count] = row;
+      count += (isOut[row] ?? 0) ^ 1;
+    }
+    for (const row of beside) isOut[row] = 0;
+    this.#count = count;
+  }
+
+  /** For amounts that `spare` cannot tell. */
+  #keepExact(request: PreparedRequest): number {
+    const rows = this.#rows;
+    let count = 0;
+    for (let at = 0; at < this.#count; at += 1) {
+      const row = rows[at] ?? 0;
+      rows[count] = row;
+      if (hasRoom(this.#table, row, request)) count += 1;
+    }
+    return count;
+  }
+}
