@@ -33,6 +33,9 @@ const SIZE_FACTOR = 0.2;
 const MISALIGN_FACTOR = 16;
 const IMBALANCE_FACTOR = 3;
 
+/** More than all roundings together. */
+const SLACK = 1e-8;
+
 /** Of one call: a scan allocates nothing but what the first of a larger fleet needs. */
 const scaled = new Float64Array(RANKED);
 const prices = new Float64Array(RANKED);
@@ -100,13 +103,17 @@ const parts = { leftover: 0, size: 0, misalignment: 0, imbalance: 0 };
 function scoreRows(
   { allocated, capacity, remaining, shapes: { of: shapeOf } }: HostTable,
   requested: Float64Array,
-  { rows, count }: LineUp,
+  { rows, count, isForBest }: LineUp,
   into: Float64Array,
-): void {
+): number {
   const [asked0 = 0, asked1 = 0, asked2 = 0] = requested;
   const [unit0 = 0, unit1 = 0, unit2 = 0] = units;
   const laid = shapes;
   let [leftover, size, misalignment, imbalance] = [0, 0, 0, 0];
+  let scored = 0;
+  let best = -Infinity;
+  /** What leaves or is more than this cannot be the best, whatever its proportions. */
+  let most = Infinity;
   for (let place = 0; place < count; place += 1) {
     const row = rows[place] ?? 0;
     const at = row * RANKED;
@@ -114,11 +121,12 @@ function scoreRows(
     const left0 = Math.max(0, (capacity[at] ?? 0) - (allocated[at] ?? 0) - asked0);
     const left1 = Math.max(0, (capacity[at + 1] ?? 0) - (allocated[at + 1] ?? 0) - asked1);
     const left2 = Math.max(0, (capacity[at + 2] ?? 0) - (allocated[at + 2] ?? 0) - asked2);
+    leftover = unit0 * left0 + unit1 * left1 + unit2 * left2;
+    size = laid[shape + 13] ?? 0;
+    if (leftover + size > most) continue;
     const price0 = laid[shape + 3] ?? 0;
     const price1 = laid[shape + 4] ?? 0;
     const price2 = laid[shape + 5] ?? 0;
-    leftover = unit0 * left0 + unit1 * left1 + unit2 * left2;
-    size = laid[shape + 13] ?? 0;
 
     const free0 = remaining[at] ?? 0;
     const free1 = remaining[at + 1] ?? 0;
@@ -143,12 +151,20 @@ function scoreRows(
       (price0 * Math.abs(share0 - mean) +
         price1 * Math.abs(share1 - mean) +
         price2 * Math.abs(share2 - mean));
-    into[place] = rounded(0 - (leftover + size + misalignment + imbalance));
+    const score = rounded(0 - (leftover + size + misalignment + imbalance));
+    if (score < best) continue;
+    rows[scored] = row;
+    into[scored] = score;
+    scored += 1;
+    if (!isForBest) continue;
+    best = score;
+    most = SLACK - best * (1 + SLACK);
   }
   parts.leftover = leftover;
   parts.size = size;
   parts.misalignment = misalignment;
   parts.imbalance = imbalance;
+  return scored;
 }
 
 const one = { rows: new Int32Array(1), count: 1, isForBest: false };
@@ -182,7 +198,7 @@ export const balancedFit: Strategy = {
     for (let shape = 0; shape < table.shapes.numbers; shape += 1) {
       layShape(table, shape, requested, count);
     }
-    scoreRows(table, requested, lineUp, into);
+    return scoreRows(table, requested, lineUp, into);
   },
   addends(...host) {
     scoreOne(...host);

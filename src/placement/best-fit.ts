@@ -16,8 +16,7 @@ export const bestFit: Strategy = {
   score: (table: HostTable, row: number, requested: Float64Array, weights: Float64Array): number =>
     // Not the bare sign: nothing left over is 0 and not −0.
     0 - leftover(table, row, requested, weights),
-  scoreRows: (table, requested, weights, lineUp, into) => {
-    leftoverOfRows(table, requested, weights, lineUp, into, -1);
-  },
+  scoreRows: (table, requested, weights, lineUp, into) =>
+    leftoverOfRows(table, requested, weights, lineUp, into, -1),
   addends: (...host) => ({ leftover: bestFit.score(...host) }),
 };

@@ -56,6 +56,7 @@ export const cosine: Strategy = {
     const isEven = w0 === 1 && w1 === 1 && w2 === 1;
     // What remains is at least 0: a class that does not count is never exhausted.
     const [end0 = 0, end1 = 0, end2 = 0] = weights.map((weight) => (weight > 0 ? 0 : -1));
+    let scored = 0;
     let best = -Infinity;
     let least = -Infinity;
     for (let place = 0; place < count; place += 1) {
@@ -73,17 +74,18 @@ export const cosine: Strategy = {
         ? (room[row] ?? 0)
         : Math.sqrt(w0 * r0 * r0 + w1 * r1 * r1 + w2 * r2 * r2);
       const lengths = length * (asked[at + 3] ?? 0);
-      if (dot < least * lengths) {
-        into[place] = -Infinity;
-        continue;
-      }
+      if (dot < least * lengths) continue;
       let score = lengths === 0 ? 0 : dot / lengths;
       if (r0 <= end0 || r1 <= end1 || r2 <= end2) score = EXHAUSTED;
-      into[place] = score;
-      if (!isForBest || score <= best) continue;
+      if (score < best) continue;
+      rows[scored] = row;
+      into[scored] = score;
+      scored += 1;
+      if (!isForBest) continue;
       best = score;
       least = best * NEARLY;
     }
+    return scored;
   },
 
   addends: (...host) => ({ alignment: cosine.score(...host) }),

@@ -25,7 +25,9 @@ const SHARED: readonly Sight[] = ['amounts', 'largest', 'fleet'];
 /** Sharing costs two more looks per row: less than a score, more than nothing. */
 const ROWS_PER_KIND_MIN = 1.25;
 
-const NOBODY: ReadonlySet<number> = new Set();
+const NOBODY: Best = { row: -1, score: 0, feasible: 0 };
+
+const NO_ROWS: ReadonlySet<number> = new Set();
 
 export class Scanner {
   readonly #table: HostTable;
@@ -45,19 +47,32 @@ export class Scanner {
   /** The best row of the field. */
   best(request: PreparedRequest, ranking: Ranking, field: Field): Best {
     this.#contenders.find(request, field);
-    const scores = this.#score(request, ranking, true);
-    const { rows, count } = this.#contenders;
+    const { rows, count: feasible } = this.#contenders;
+    const scored = this.#score(request, ranking, true);
+    const place = this.#placeOfBest(scored);
+    return place < 0
+      ? NOBODY
+      : { row: rows[place] ?? -1, score: this.#scores[place] ?? 0, feasible };
+  }
+
+  #placeOfBest(scored: number): number {
+    const { rows } = this.#contenders;
+    const scores = this.#scores;
     let best = -1;
-    let bestScore = 0;
-    for (let at = 0; at < count; at += 1) {
-      const score = scores[at] ?? 0;
-      if (best >= 0 && score < bestScore) continue;
-      const row = rows[at] ?? 0;
-      if (best >= 0 && score === bestScore && !winsTie(this.#table, row, best)) continue;
-      best = row;
-      bestScore = score;
+    let bestScore = -Infinity;
+    for (let place = 0; place < scored; place += 1) {
+      const score = scores[place] ?? 0;
+      if (score < bestScore) continue;
+      if (
+        score > bestScore ||
+        best < 0 ||
+        winsTie(this.#table, rows[place] ?? 0, rows[best] ?? 0)
+      ) {
+        best = place;
+        bestScore = score;
+      }
     }
-    return { row: best, score: bestScore, feasible: count };
+    return best;
   }
 
   /**
@@ -71,30 +86,33 @@ export class Scanner {
     among: HostSet | null,
     into: Float64Array,
   ): number {
-    this.#contenders.find(request, { among, beside: NOBODY });
-    const scores = this.#score(request, ranking, false);
-    const { rows, count } = this.#contenders;
+    this.#contenders.find(request, { among, beside: NO_ROWS });
+    const count = this.#score(request, ranking, false);
+    const { rows } = this.#contenders;
+    const scores = this.#scores;
     into.fill(NaN);
     for (let at = 0; at < count; at += 1) into[rows[at] ?? 0] = scores[at] ?? 0;
     return count;
   }
 
-  #score(request: PreparedRequest, ranking: Ranking, isForBest: boolean): Float64Array {
+  /** @returns how many contenders were scored; they stand first */
+  #score(request: PreparedRequest, ranking: Ranking, isForBest: boolean): number {
     const table = this.#table;
     const { strategy, weights } = ranking;
     if (this.#scores.length < table.size) this.#scores = new Float64Array(table.open.length);
     const scores = this.#scores;
     const { rows, count } = this.#contenders;
     if (strategy.scoreRows !== undefined) {
-      strategy.scoreRows(table, request.ranked, weights, { rows, count, isForBest }, scores);
-    } else if (this.#canShare(strategy)) {
+      return strategy.scoreRows(table, request.ranked, weights, { rows, count, isForBest }, scores);
+    }
+    if (this.#canShare(strategy)) {
       this.#scoreKinds(request, ranking, scores);
     } else {
       for (let at = 0; at < count; at += 1) {
         scores[at] = strategy.score(table, rows[at] ?? 0, request.ranked, weights);
       }
     }
-    return scores;
+    return count;
   }
 
   #canShare({ sees }: Strategy): boolean {

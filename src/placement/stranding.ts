@@ -71,9 +71,9 @@ const parts = { stranding: 0, leftover: 0 };
 function scoreRows(
   { allocated, capacity }: HostTable,
   requested: Float64Array,
-  { rows, count }: LineUp,
+  { rows, count, isForBest }: LineUp,
   into: Float64Array,
-): void {
+): number {
   const [asked0 = 0, asked1 = 0, asked2 = 0] = requested;
   const [value0 = 0, value1 = 0, value2 = 0] = values;
   const [perMix0 = 0, perMix1 = 0, perMix2 = 0] = perMix;
@@ -81,6 +81,8 @@ function scoreRows(
   const [unit0 = 0, unit1 = 0, unit2 = 0] = units;
   const ofMix = mixValue;
   let [stranding, leftover] = [0, 0];
+  let scored = 0;
+  let best = -Infinity;
   for (let place = 0; place < count; place += 1) {
     const row = rows[place] ?? 0;
     const at = row * RANKED;
@@ -107,10 +109,16 @@ function scoreRows(
       value0 * (before0 - left0) + value1 * (before1 - left1) + value2 * (before2 - left2);
     stranding = ofMix * (mixesBefore - mixesAfter) - taken;
     leftover = unit0 * left0 + unit1 * left1 + unit2 * left2;
-    into[place] = rounded(0 - (stranding + leftover));
+    const score = rounded(0 - (stranding + leftover));
+    if (score < best) continue;
+    rows[scored] = row;
+    into[scored] = score;
+    scored += 1;
+    if (isForBest) best = score;
   }
   parts.stranding = stranding;
   parts.leftover = leftover;
+  return scored;
 }
 
 const one = { rows: new Int32Array(1), count: 1, isForBest: false };
@@ -135,7 +143,7 @@ export const stranding: Strategy = {
   score: scoreOne,
   scoreRows(table, requested, weights, lineUp, into) {
     layFleet(table, weights);
-    scoreRows(table, requested, lineUp, into);
+    return scoreRows(table, requested, lineUp, into);
   },
   addends(...host) {
     scoreOne(...host);

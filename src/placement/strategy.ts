@@ -33,6 +33,7 @@ export interface Strategy {
   /**
    * The same score for many rows in one go, where that costs less than row by row.
    * @param into takes the scores, in the order of the rows
+   * @returns how many rows were scored: these now stand first in the line-up
    */
   scoreRows?(
     table: HostTable,
@@ -40,7 +41,7 @@ export interface Strategy {
     weights: Float64Array,
     lineUp: LineUp,
     into: Float64Array,
-  ): void;
+  ): number;
   /** What the score is made of: these add up to it, but for its rounding. */
   addends(table: HostTable, row: number, requested: Float64Array, weights: Float64Array): Addends;
 }
@@ -50,7 +51,7 @@ export interface LineUp {
   /** The first `count` of these. */
   readonly rows: Int32Array;
   readonly count: number;
-  /** The highest score alone is looked for: one that is certainly lower may be told as −Infinity. */
+  /** The highest score is looked for: rows that have less than another may be left out. */
   readonly isForBest: boolean;
 }
 

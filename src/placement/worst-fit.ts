@@ -12,8 +12,7 @@ export const worstFit: Strategy = {
   sees: 'largest',
   merit: 'most would be left over on it',
   score: leftover,
-  scoreRows: (table, requested, weights, lineUp, into) => {
-    leftoverOfRows(table, requested, weights, lineUp, into, 1);
-  },
+  scoreRows: (table, requested, weights, lineUp, into) =>
+    leftoverOfRows(table, requested, weights, lineUp, into, 1),
   addends: (...host) => ({ leftover: leftover(...host) }),
 };
