@@ -24,13 +24,18 @@ const LIMITS: KeptLimits = { shapesMax: 512, bytesMax: 64 * 1024 * 1024 };
 const ROWS_PER_MEND = 8;
 const MENDS_MIN = 16;
 
+/** Classes beyond the ranked ones and their amounts; null when none is asked for. */
+type Others = readonly { readonly name: string; readonly amount: number }[] | null;
+
 /** All requests that are the same to every host, under one ranking. */
 interface Shape {
   readonly strategy: Strategy;
   readonly weights: Float64Array;
   readonly ranked: Float64Array;
-  /** Other classes, zone and labels; empty for most. */
-  readonly more: string;
+  /** Other classes that are asked for. */
+  readonly others: Others;
+  /** Zone and labels; empty for most. */
+  readonly demand: string;
   /** The number of the question that last asked for it. */
   askedIn: number;
   /** When the table was last looked at for it; the tree is as of then. */
@@ -195,17 +200,14 @@ export class KeptRankings {
 
   #shapeOf(request: PreparedRequest, { strategy, weights }: Ranking, demand: string): Shape {
     const { ranked, others } = request;
-    const more =
-      others === null
-        ? demand
-        : `${demand} ${JSON.stringify(others.map(({ name, amount }) => [name, amount]))}`;
     const number = numberOf(ranked);
     const alike = this.#shapes.get(number) ?? [];
     for (const shape of alike) {
       if (
         shape.strategy === strategy &&
-        shape.more === more &&
+        shape.demand === demand &&
         isEqual(shape.ranked, ranked) &&
+        isAlike(shape.others, others) &&
         isEqual(shape.weights, weights)
       ) {
         shape.askedIn = this.#questions;
@@ -217,7 +219,8 @@ export class KeptRankings {
       strategy,
       weights: weights.slice(),
       ranked,
-      more,
+      others: others?.map(({ name, amount }) => ({ name, amount })) ?? null,
+      demand,
       askedIn: this.#questions,
       mark: -Infinity,
       fleetRevision: 0,
@@ -270,6 +273,18 @@ function isEqual(some: Float64Array, others: Float64Array): boolean {
     if (some[index] !== others[index]) return false;
   }
   return true;
+}
+
+/** Whether the same is asked of the other classes. */
+function isAlike(some: Others, others: Others): boolean {
+  if (some === null || others === null) return some === others;
+  return (
+    some.length === others.length &&
+    some.every(({ name, amount }, at) => {
+      const other = others[at];
+      return other?.name === name && other.amount === amount;
+    })
+  );
 }
 
 /** One for each table, gone with it. */
