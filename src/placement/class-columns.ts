@@ -14,8 +14,9 @@ export interface ClassColumn {
   spare: Int32Array<ArrayBuffer>;
 }
 
-export const isRanked = (name: ResourceClass): boolean =>
-  (RANKED_CLASSES as readonly ResourceClass[]).includes(name);
+const RANKED: ReadonlySet<ResourceClass> = new Set(RANKED_CLASSES);
+
+export const isRanked = (name: ResourceClass): boolean => RANKED.has(name);
 
 export class ClassColumns {
   readonly #columns = new Map<ResourceClass, ClassColumn>();
@@ -35,23 +36,20 @@ export class ClassColumns {
     for (const [name, column] of this.#columns) column.limit[row] = limits[name] ?? 0;
   }
 
-  setAllocated(row: number, allocated: Resources): void {
+  /** @returns whether more is booked in the row than may be, in any of these classes */
+  setAllocated(row: number, allocated: Resources): boolean {
     for (const name in allocated) {
       if (!isRanked(name) && !this.#columns.has(name)) this.#begin(name);
     }
+    let isOverFull = false;
     for (const [name, column] of this.#columns) {
       const booked = allocated[name] ?? 0;
+      const limit = column.limit[row] ?? 0;
       column.allocated[row] = booked;
-      column.spare[row] = spareOf(column.limit[row] ?? 0, booked);
+      column.spare[row] = spareOf(limit, booked);
+      isOverFull ||= booked > limit;
     }
-  }
-
-  /** Whether more is booked in a row than may be, in any of these classes. */
-  isOverFull(row: number): boolean {
-    for (const { limit, allocated } of this.#columns.values()) {
-      if ((allocated[row] ?? 0) > (limit[row] ?? 0)) return true;
-    }
-    return false;
+    return isOverFull;
   }
 
   growRows(rows: number): void {

@@ -243,10 +243,9 @@ export class HostTable {
       alike[2 * RANKED + index] = allocated;
     }
     this.kinds.settle(row);
-    this.columns.setAllocated(row, booked);
+    if (this.columns.setAllocated(row, booked)) isOverFull = true;
     this.room[row] = Math.sqrt(squared);
-    const isFull = isOverFull || this.columns.isOverFull(row);
-    this.#setOpen(row, isOpen(this.factsAt(row)) && !isFull);
+    this.#setOpen(row, isOpen(this.factsAt(row)) && !isOverFull);
     this.changes.note(row);
   }
 
