@@ -2,7 +2,7 @@
  * The rows that can take a request, groups and names left aside. Rows are listed without a jump: each
  * is written down, and only one that has room moves the place where the next is written.
  */
-import { hasRoom, type PreparedRequest } from './filter.js';
+import { hasRoom, type Other, type PreparedRequest } from './filter.js';
 import type { HostSet } from './host-sets.js';
 import { RANKED, type HostTable } from './host-table.js';
 import { askedOf, isCut } from './spare.js';
@@ -37,19 +37,19 @@ export class Contenders {
   /** Looks at every row. Allocates nothing but what the first look at a larger fleet needs. */
   find(request: PreparedRequest, { among, beside }: Field): void {
     const { ranked, others } = request;
-    this.#count = this.#listRoomy(ranked);
+    this.#listRoomy(ranked);
     let isRough = ranked.some(isCut);
-    for (const { amount, column } of others ?? []) {
-      this.#count = column === undefined ? 0 : this.#keepRoomy(column.spare, amount);
-      isRough ||= isCut(amount);
+    if (others !== null) {
+      for (let at = 0; at < others.length; at += 2) this.#keepRoomy(others[at], others[at + 1]);
+      isRough ||= others.some(({ amount }) => isCut(amount));
     }
-    if (among !== null) this.#count = this.#keepAmong(among);
+    if (among !== null) this.#keepAmong(among);
     if (beside.size > 0) this.#leaveOut(beside);
-    if (isRough) this.#count = this.#keepExact(request);
+    if (isRough) this.#keepExact(request);
   }
 
-  /** All rows that have room in the ranked classes. @returns how many */
-  #listRoomy(ranked: Float64Array): number {
+  /** All rows that have room in the ranked classes. */
+  #listRoomy(ranked: Float64Array): void {
     const { size, spare, open } = this.#table;
     if (this.#rows.length < open.length) this.#rows = new Int32Array(open.length);
     const rows = this.#rows;
@@ -66,38 +66,48 @@ export class Contenders {
       rows[count] = row;
       count += (lack >>> 31) ^ 1;
     }
-    return count;
+    this.#count = count;
   }
 
-  #keepRoomy(spare: Int32Array, amount: number): number {
-    const rows = this.#rows;
-    const asked = askedOf(amount);
+  /** Two classes at a time: to go through the rows costs more than to look at one. */
+  #keepRoomy(one: Other | undefined, other = one): void {
+    if (one?.column === undefined || other?.column === undefined) {
+      this.#count = 0;
+      return;
+    }
+    const [rows, listed] = [this.#rows, this.#count];
+    const spare0 = one.column.spare;
+    const spare1 = other.column.spare;
+    const asked0 = askedOf(one.amount);
+    const asked1 = askedOf(other.amount);
     let count = 0;
-    for (let at = 0; at < this.#count; at += 1) {
+    for (let at = 0; at < listed; at += 1) {
       const row = rows[at] ?? 0;
       rows[count] = row;
-      count += (((spare[row] ?? 0) - asked) >>> 31) ^ 1;
+      const lack = ((spare0[row] ?? 0) - asked0) | ((spare1[row] ?? 0) - asked1);
+      count += (lack >>> 31) ^ 1;
     }
-    return count;
+    this.#count = count;
   }
 
-  #keepAmong(among: HostSet): number {
-    const rows = this.#rows;
+  #keepAmong(among: HostSet): void {
+    const [rows, listed] = [this.#rows, this.#count];
     let count = 0;
-    for (let at = 0; at < this.#count; at += 1) {
+    for (let at = 0; at < listed; at += 1) {
       const row = rows[at] ?? 0;
       rows[count] = row;
       count += ((among[row >>> 5] ?? 0) >>> (row & 31)) & 1;
     }
-    return count;
+    this.#count = count;
   }
 
   #leaveOut(beside: ReadonlySet<number>): void {
     if (this.#isOut.length < this.#rows.length) this.#isOut = new Uint8Array(this.#rows.length);
-    const [rows, isOut] = [this.#rows, this.#isOut];
+    const [rows, listed] = [this.#rows, this.#count];
+    const isOut = this.#isOut;
     for (const row of beside) isOut[row] = 1;
     let count = 0;
-    for (let at = 0; at < this.#count; at += 1) {
+    for (let at = 0; at < listed; at += 1) {
       const row = rows[at] ?? 0;
       rows[count] = row;
       count += (isOut[row] ?? 0) ^ 1;
@@ -107,14 +117,14 @@ export class Contenders {
   }
 
   /** For amounts that `spare` cannot tell. */
-  #keepExact(request: PreparedRequest): number {
-    const rows = this.#rows;
+  #keepExact(request: PreparedRequest): void {
+    const [rows, listed] = [this.#rows, this.#count];
     let count = 0;
-    for (let at = 0; at < this.#count; at += 1) {
+    for (let at = 0; at < listed; at += 1) {
       const row = rows[at] ?? 0;
       rows[count] = row;
       if (hasRoom(this.#table, row, request)) count += 1;
     }
-    return count;
+    this.#count = count;
   }
 }
