@@ -37,10 +37,15 @@ export class Contenders {
   /** Looks at every row. Allocates nothing but what the first look at a larger fleet needs. */
   find(request: PreparedRequest, { among, beside }: Field): void {
     const { ranked, others } = request;
-    this.#listRoomy(ranked);
+    if (this.#rows.length < this.#table.open.length) {
+      this.#rows = new Int32Array(this.#table.open.length);
+    }
     let isRough = ranked.some(isCut);
-    if (others !== null) {
-      for (let at = 0; at < others.length; at += 2) this.#keepRoomy(others[at], others[at + 1]);
+    if (others === null) {
+      this.#listRoomy(ranked);
+    } else {
+      this.#listRoomyToo(ranked, others[0], others[1]);
+      for (let at = 2; at < others.length; at += 2) this.#keepRoomy(others[at], others[at + 1]);
       isRough ||= others.some(({ amount }) => isCut(amount));
     }
     if (among !== null) this.#keepAmong(among);
@@ -50,8 +55,7 @@ export class Contenders {
 
   /** All rows that have room in the ranked classes. */
   #listRoomy(ranked: Float64Array): void {
-    const { size, spare, open } = this.#table;
-    if (this.#rows.length < open.length) this.#rows = new Int32Array(open.length);
+    const { size, spare } = this.#table;
     const rows = this.#rows;
     const asked0 = askedOf(ranked[0] ?? 0);
     const asked1 = askedOf(ranked[1] ?? 0);
@@ -63,6 +67,36 @@ export class Contenders {
         ((spare[at] ?? 0) - asked0) |
         ((spare[at + 1] ?? 0) - asked1) |
         ((spare[at + 2] ?? 0) - asked2);
+      rows[count] = row;
+      count += (lack >>> 31) ^ 1;
+    }
+    this.#count = count;
+  }
+
+  /** As `listRoomy`, and in one or two other classes: less than to go through the rows again. */
+  #listRoomyToo(ranked: Float64Array, one: Other | undefined, other = one): void {
+    if (one?.column === undefined || other?.column === undefined) {
+      this.#count = 0;
+      return;
+    }
+    const { size, spare } = this.#table;
+    const rows = this.#rows;
+    const spare3 = one.column.spare;
+    const spare4 = other.column.spare;
+    const asked0 = askedOf(ranked[0] ?? 0);
+    const asked1 = askedOf(ranked[1] ?? 0);
+    const asked2 = askedOf(ranked[2] ?? 0);
+    const asked3 = askedOf(one.amount);
+    const asked4 = askedOf(other.amount);
+    let count = 0;
+    for (let row = 0; row < size; row += 1) {
+      const at = row * RANKED;
+      const lack =
+        ((spare[at] ?? 0) - asked0) |
+        ((spare[at + 1] ?? 0) - asked1) |
+        ((spare[at + 2] ?? 0) - asked2) |
+        ((spare3[row] ?? 0) - asked3) |
+        ((spare4[row] ?? 0) - asked4);
       rows[count] = row;
       count += (lack >>> 31) ^ 1;
     }
