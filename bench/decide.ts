@@ -40,7 +40,7 @@ const RANKING = { strategy: STRATEGIES[strategy], weights: weightsOf({}) };
 const FIRSTS = 400;
 /** Equal requests in a row, and how often. */
 const BURST = 500;
-const BURSTS = 12;
+const BURSTS = 60;
 const MIXED = 6_000;
 const MIXED_WARM_UP = 2_000;
 /** Plain decisions that are compared with and timed. */

@@ -25,13 +25,16 @@
 import { fillPrices, scaleWeights } from './class-prices.js';
 import { RANKED, type HostTable } from './host-table.js';
 import { rounded } from './rounded.js';
-import type { Strategy } from './strategy.js';
+import type { LineUp, Strategy } from './strategy.js';
 
 const USE_PRIOR = 0.05;
 const SQUARINGS = 3;
 const SIZE_FACTOR = 0.2;
 const MISALIGN_FACTOR = 16;
 const IMBALANCE_FACTOR = 3;
+
+/** More than all roundings together. */
+const SLACK = 1e-8;
 
 /** Of one call: a scan allocates nothing but what the first of a larger fleet needs. */
 const scaled = new Float64Array(RANKED);
@@ -97,32 +100,33 @@ function layShape(table: HostTable, shape: number, requested: Float64Array, coun
 /** The addends of the last row, as they are subtracted. */
 const parts = { leftover: 0, size: 0, misalignment: 0, imbalance: 0 };
 
-/**
- * Scores of the rows from `from` up to, not including, `to`.
- * @param into row `r` goes to `r − from`
- */
 function scoreRows(
   { allocated, capacity, remaining, shapes: { of: shapeOf } }: HostTable,
   requested: Float64Array,
-  from: number,
-  to: number,
+  { rows, count, isForBest }: LineUp,
   into: Float64Array,
-): void {
+): number {
   const [asked0 = 0, asked1 = 0, asked2 = 0] = requested;
   const [unit0 = 0, unit1 = 0, unit2 = 0] = units;
   const laid = shapes;
   let [leftover, size, misalignment, imbalance] = [0, 0, 0, 0];
-  for (let row = from; row < to; row += 1) {
+  let scored = 0;
+  let best = -Infinity;
+  /** What leaves or is more than this cannot be the best, whatever its proportions. */
+  let most = Infinity;
+  for (let place = 0; place < count; place += 1) {
+    const row = rows[place] ?? 0;
     const at = row * RANKED;
     const shape = (shapeOf[row] ?? 0) * SHAPE;
     const left0 = Math.max(0, (capacity[at] ?? 0) - (allocated[at] ?? 0) - asked0);
     const left1 = Math.max(0, (capacity[at + 1] ?? 0) - (allocated[at + 1] ?? 0) - asked1);
     const left2 = Math.max(0, (capacity[at + 2] ?? 0) - (allocated[at + 2] ?? 0) - asked2);
+    leftover = unit0 * left0 + unit1 * left1 + unit2 * left2;
+    size = laid[shape + 13] ?? 0;
+    if (leftover + size > most) continue;
     const price0 = laid[shape + 3] ?? 0;
     const price1 = laid[shape + 4] ?? 0;
     const price2 = laid[shape + 5] ?? 0;
-    leftover = unit0 * left0 + unit1 * left1 + unit2 * left2;
-    size = laid[shape + 13] ?? 0;
 
     const free0 = remaining[at] ?? 0;
     const free1 = remaining[at + 1] ?? 0;
@@ -147,14 +151,23 @@ function scoreRows(
       (price0 * Math.abs(share0 - mean) +
         price1 * Math.abs(share1 - mean) +
         price2 * Math.abs(share2 - mean));
-    into[row - from] = rounded(0 - (leftover + size + misalignment + imbalance));
+    const score = rounded(0 - (leftover + size + misalignment + imbalance));
+    if (score < best) continue;
+    rows[scored] = row;
+    into[scored] = score;
+    scored += 1;
+    if (!isForBest) continue;
+    best = score;
+    most = SLACK - best * (1 + SLACK);
   }
   parts.leftover = leftover;
   parts.size = size;
   parts.misalignment = misalignment;
   parts.imbalance = imbalance;
+  return scored;
 }
 
+const one = { rows: new Int32Array(1), count: 1, isForBest: false };
 const ofOne = new Float64Array(1);
 
 function scoreOne(
@@ -165,7 +178,8 @@ function scoreOne(
 ): number {
   makeRoom(table);
   layShape(table, table.shapes.of[row] ?? 0, requested, layFleet(table, weights));
-  scoreRows(table, requested, row, row + 1, ofOne);
+  one.rows[0] = row;
+  scoreRows(table, requested, one, ofOne);
   return ofOne[0] ?? 0;
 }
 
@@ -178,13 +192,13 @@ export const balancedFit: Strategy = {
   sees: 'fleet',
   merit: 'it leaves little room unused and stays in proportion',
   score: scoreOne,
-  scoreAll(table, requested, weights, into) {
+  scoreRows(table, requested, weights, lineUp, into) {
     makeRoom(table);
     const count = layFleet(table, weights);
     for (let shape = 0; shape < table.shapes.numbers; shape += 1) {
       layShape(table, shape, requested, count);
     }
-    scoreRows(table, requested, 0, table.size, into);
+    return scoreRows(table, requested, lineUp, into);
   },
   addends(...host) {
     scoreOne(...host);

@@ -6,7 +6,7 @@
  *   score = −left    the smallest leftover wins; see leftover.ts for left
  */
 import type { HostTable } from './host-table.js';
-import { leftover, leftoverOfAll } from './leftover.js';
+import { leftover, leftoverOfRows } from './leftover.js';
 import type { Strategy } from './strategy.js';
 
 export const bestFit: Strategy = {
@@ -16,8 +16,7 @@ export const bestFit: Strategy = {
   score: (table: HostTable, row: number, requested: Float64Array, weights: Float64Array): number =>
     // Not the bare sign: nothing left over is 0 and not −0.
     0 - leftover(table, row, requested, weights),
-  scoreAll: (table, requested, weights, into) => {
-    leftoverOfAll(table, requested, weights, into, -1);
-  },
+  scoreRows: (table, requested, weights, lineUp, into) =>
+    leftoverOfRows(table, requested, weights, lineUp, into, -1),
   addends: (...host) => ({ leftover: bestFit.score(...host) }),
 };

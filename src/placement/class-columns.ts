@@ -4,15 +4,19 @@
  * something of its class, and stays.
  */
 import { RANKED_CLASSES, type ResourceClass, type Resources } from '../model/resources.js';
+import { spareOf } from './spare.js';
 
 /** One class of every host; a row that has nothing of it is 0. */
 export interface ClassColumn {
   limit: Float64Array<ArrayBuffer>;
   allocated: Float64Array<ArrayBuffer>;
+  /** What may still be booked; see spare.ts. */
+  spare: Int32Array<ArrayBuffer>;
 }
 
-export const isRanked = (name: ResourceClass): boolean =>
-  (RANKED_CLASSES as readonly ResourceClass[]).includes(name);
+const RANKED: ReadonlySet<ResourceClass> = new Set(RANKED_CLASSES);
+
+export const isRanked = (name: ResourceClass): boolean => RANKED.has(name);
 
 export class ClassColumns {
   readonly #columns = new Map<ResourceClass, ClassColumn>();
@@ -32,19 +36,20 @@ export class ClassColumns {
     for (const [name, column] of this.#columns) column.limit[row] = limits[name] ?? 0;
   }
 
-  setAllocated(row: number, allocated: Resources): void {
+  /** @returns whether more is booked in the row than may be, in any of these classes */
+  setAllocated(row: number, allocated: Resources): boolean {
     for (const name in allocated) {
       if (!isRanked(name) && !this.#columns.has(name)) this.#begin(name);
     }
-    for (const [name, column] of this.#columns) column.allocated[row] = allocated[name] ?? 0;
-  }
-
-  /** Whether more is booked in a row than may be, in any of these classes. */
-  isOverFull(row: number): boolean {
-    for (const { limit, allocated } of this.#columns.values()) {
-      if ((allocated[row] ?? 0) > (limit[row] ?? 0)) return true;
+    let isOverFull = false;
+    for (const [name, column] of this.#columns) {
+      const booked = allocated[name] ?? 0;
+      const limit = column.limit[row] ?? 0;
+      column.allocated[row] = booked;
+      column.spare[row] = spareOf(limit, booked);
+      isOverFull ||= booked > limit;
     }
-    return false;
+    return isOverFull;
   }
 
   growRows(rows: number): void {
@@ -52,6 +57,7 @@ export class ClassColumns {
     for (const column of this.#columns.values()) {
       column.limit = grown(column.limit, rows);
       column.allocated = grown(column.allocated, rows);
+      column.spare = grownWhole(column.spare, rows);
     }
   }
 
@@ -64,6 +70,7 @@ export class ClassColumns {
     this.#columns.set(name, {
       limit: new Float64Array(this.#rows),
       allocated: new Float64Array(this.#rows),
+      spare: new Int32Array(this.#rows),
     });
   }
 }
@@ -71,6 +78,12 @@ export class ClassColumns {
 /** The same numbers in a longer array. */
 export function grown(from: Float64Array, length: number): Float64Array<ArrayBuffer> {
   const to = new Float64Array(length);
+  to.set(from);
+  return to;
+}
+
+export function grownWhole(from: Int32Array, length: number): Int32Array<ArrayBuffer> {
+  const to = new Int32Array(length);
   to.set(from);
   return to;
 }

@@ -20,6 +20,9 @@ import type { Strategy } from './strategy.js';
 /** Score of a host that has nothing left of a class that counts: it is taken only if no other fits. */
 const EXHAUSTED = -1;
 
+/** What is below the best by more than this share is so after all roundings too. */
+const NEARLY = 1 - 1e-12;
+
 export const cosine: Strategy = {
   name: 'cosine',
   sees: 'amounts',
@@ -44,8 +47,8 @@ export const cosine: Strategy = {
   },
 
   /** What is asked, as shares of the capacity, is the same for all hosts of one shape. */
-  scoreAll(table, requested, weights, into) {
-    const { remaining, room, size } = table;
+  scoreRows(table, requested, weights, { rows, count, isForBest }, into) {
+    const { remaining, room } = table;
     const shapes = table.shapes.of;
     const asked = askedOfShapes(table, requested, weights);
     const [w0 = 0, w1 = 0, w2 = 0] = weights;
@@ -53,7 +56,11 @@ export const cosine: Strategy = {
     const isEven = w0 === 1 && w1 === 1 && w2 === 1;
     // What remains is at least 0: a class that does not count is never exhausted.
     const [end0 = 0, end1 = 0, end2 = 0] = weights.map((weight) => (weight > 0 ? 0 : -1));
-    for (let row = 0; row < size; row += 1) {
+    let scored = 0;
+    let best = -Infinity;
+    let least = -Infinity;
+    for (let place = 0; place < count; place += 1) {
+      const row = rows[place] ?? 0;
       const base = row * RANKED;
       const r0 = remaining[base] ?? 0;
       const r1 = remaining[base + 1] ?? 0;
@@ -67,9 +74,18 @@ export const cosine: Strategy = {
         ? (room[row] ?? 0)
         : Math.sqrt(w0 * r0 * r0 + w1 * r1 * r1 + w2 * r2 * r2);
       const lengths = length * (asked[at + 3] ?? 0);
-      const score = lengths === 0 ? 0 : dot / lengths;
-      into[row] = r0 <= end0 || r1 <= end1 || r2 <= end2 ? EXHAUSTED : score;
+      if (dot < least * lengths) continue;
+      let score = lengths === 0 ? 0 : dot / lengths;
+      if (r0 <= end0 || r1 <= end1 || r2 <= end2) score = EXHAUSTED;
+      if (score < best) continue;
+      rows[scored] = row;
+      into[scored] = score;
+      scored += 1;
+      if (!isForBest) continue;
+      best = score;
+      least = best * NEARLY;
     }
+    return scored;
   },
 
   addends: (...host) => ({ alignment: cosine.score(...host) }),

@@ -28,7 +28,7 @@ const REASON_OF_MODE: Readonly<Record<HostMode, ReasonCode | null>> = {
 };
 
 /** An amount of a class that is not ranked. */
-interface Other {
+export interface Other {
   readonly name: string;
   readonly amount: number;
   /** undefined when no host has anything of the class. */

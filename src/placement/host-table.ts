@@ -7,12 +7,13 @@ import type { Membership } from '../model/groups.js';
 import { isOpen, type FleetHost, type HostFacts } from '../model/host.js';
 import { RANKED_CLASSES, type Resources } from '../model/resources.js';
 import { ChangeLog } from './change-log.js';
-import { ClassColumns, grown } from './class-columns.js';
+import { ClassColumns, grown, grownWhole } from './class-columns.js';
 import { FleetTotals } from './fleet-totals.js';
 import { GroupTable } from './group-table.js';
 import { HostNames } from './host-names.js';
 import { Kinds } from './kinds.js';
 import { ratio } from './ratio.js';
+import { CLOSED, spareOf } from './spare.js';
 
 /** Ranked classes per row in the flat arrays. */
 export const RANKED = RANKED_CLASSES.length;
@@ -30,6 +31,8 @@ export class HostTable {
   remaining = new Float64Array(ROWS_MIN * RANKED);
   /** Unweighted length of the vector of these shares, per row: the first tie-break. */
   room = new Float64Array(ROWS_MIN);
+  /** What may still be booked, or CLOSED in each class of a host that is not open; see spare.ts. */
+  spare = new Int32Array(ROWS_MIN * RANKED);
   /** 1 when the host takes new VMs: it is up, enabled and not over-full. */
   open = new Uint8Array(ROWS_MIN);
   /** Order of registration, the last tie-break. */
@@ -240,11 +243,17 @@ export class HostTable {
       alike[2 * RANKED + index] = allocated;
     }
     this.kinds.settle(row);
-    this.columns.setAllocated(row, booked);
+    if (this.columns.setAllocated(row, booked)) isOverFull = true;
     this.room[row] = Math.sqrt(squared);
-    const isFull = isOverFull || this.columns.isOverFull(row);
-    this.open[row] = isOpen(this.factsAt(row)) && !isFull ? 1 : 0;
+    this.#setOpen(row, isOpen(this.factsAt(row)) && !isOverFull);
     this.changes.note(row);
+  }
+
+  #setOpen(row: number, takesVms: boolean): void {
+    this.open[row] = takesVms ? 1 : 0;
+    for (let at = row * RANKED; at < (row + 1) * RANKED; at += 1) {
+      this.spare[at] = takesVms ? spareOf(this.limit[at] ?? 0, this.allocated[at] ?? 0) : CLOSED;
+    }
   }
 
   #setRanked(at: number, index: number, amount: number): void {
@@ -287,6 +296,7 @@ export class HostTable {
     this.limit = grown(this.limit, size * RANKED);
     this.allocated = grown(this.allocated, size * RANKED);
     this.remaining = grown(this.remaining, size * RANKED);
+    this.spare = grownWhole(this.spare, size * RANKED);
     this.room = grown(this.room, size);
     this.seq = grown(this.seq, size);
     const open = new Uint8Array(size);

@@ -24,13 +24,18 @@ const LIMITS: KeptLimits = { shapesMax: 512, bytesMax: 64 * 1024 * 1024 };
 const ROWS_PER_MEND = 8;
 const MENDS_MIN = 16;
 
+/** Classes beyond the ranked ones and their amounts; null when none is asked for. */
+type Others = readonly { readonly name: string; readonly amount: number }[] | null;
+
 /** All requests that are the same to every host, under one ranking. */
 interface Shape {
   readonly strategy: Strategy;
   readonly weights: Float64Array;
   readonly ranked: Float64Array;
-  /** Other classes, zone and labels; empty for most. */
-  readonly more: string;
+  /** Other classes that are asked for. */
+  readonly others: Others;
+  /** Zone and labels; empty for most. */
+  readonly demand: string;
   /** The number of the question that last asked for it. */
   askedIn: number;
   /** When the table was last looked at for it; the tree is as of then. */
@@ -68,7 +73,7 @@ export class KeptRankings {
     const { demand, among } = this.#demandOf(request);
     const tree = this.#treeFor(request, ranking, demand, among);
     return tree === null
-      ? this.#scanner.scan(request, ranking, { among, beside })
+      ? this.#scanner.best(request, ranking, { among, beside })
       : bestIn(tree, beside);
   }
 
@@ -171,9 +176,7 @@ export class KeptRankings {
   /** A tree of all rows as they are; it is not kept here. */
   #treeOf(request: PreparedRequest, ranking: Ranking, among: HostSet | null): WinnerTree {
     const tree = new WinnerTree(this.#table, this.#table.size);
-    tree.scores.fill(NaN, this.#table.size);
-    const field = { among, beside: NOTHING };
-    tree.build(this.#scanner.scan(request, ranking, field, tree.scores).feasible);
+    tree.build(this.#scanner.scoreAll(request, ranking, among, tree.scores));
     return tree;
   }
 
@@ -197,17 +200,14 @@ export class KeptRankings {
 
   #shapeOf(request: PreparedRequest, { strategy, weights }: Ranking, demand: string): Shape {
     const { ranked, others } = request;
-    const more =
-      others === null
-        ? demand
-        : `${demand} ${JSON.stringify(others.map(({ name, amount }) => [name, amount]))}`;
     const number = numberOf(ranked);
     const alike = this.#shapes.get(number) ?? [];
     for (const shape of alike) {
       if (
         shape.strategy === strategy &&
-        shape.more === more &&
+        shape.demand === demand &&
         isEqual(shape.ranked, ranked) &&
+        isAlike(shape.others, others) &&
         isEqual(shape.weights, weights)
       ) {
         shape.askedIn = this.#questions;
@@ -219,7 +219,8 @@ export class KeptRankings {
       strategy,
       weights: weights.slice(),
       ranked,
-      more,
+      others: others?.map(({ name, amount }) => ({ name, amount })) ?? null,
+      demand,
       askedIn: this.#questions,
       mark: -Infinity,
       fleetRevision: 0,
@@ -247,8 +248,6 @@ export class KeptRankings {
   }
 }
 
-const NOTHING: ReadonlySet<number> = new Set();
-
 /** Grows when something of the fleet as a whole has changed that a strategy sees. */
 function revisionOf(table: HostTable, sees: Sight): number {
   if (sees === 'largest') return table.largestRevision;
@@ -274,6 +273,18 @@ function isEqual(some: Float64Array, others: Float64Array): boolean {
     if (some[index] !== others[index]) return false;
   }
   return true;
+}
+
+/** Whether the same is asked of the other classes. */
+function isAlike(some: Others, others: Others): boolean {
+  if (some === null || others === null) return some === others;
+  return (
+    some.length === others.length &&
+    some.every(({ name, amount }, at) => {
+      const other = others[at];
+      return other?.name === name && other.amount === amount;
+    })
+  );
 }
 
 /** One for each table, gone with it. */

@@ -11,6 +11,7 @@
  */
 import { RANKED, type HostTable } from './host-table.js';
 import { ratio } from './ratio.js';
+import type { LineUp } from './strategy.js';
 
 export function leftover(
   table: HostTable,
@@ -33,21 +34,25 @@ export function leftover(
 }
 
 /**
- * The same for every row in one go, written out for the three ranked classes.
+ * The same for many rows in one go, written out for the three ranked classes.
  * @param sign 1 for the leftover, −1 for its opposite
  */
-export function leftoverOfAll(
-  { capacity, allocated, largest, size }: HostTable,
+export function leftoverOfRows(
+  { capacity, allocated, largest }: HostTable,
   requested: Float64Array,
   weights: Float64Array,
+  { rows, count, isForBest }: LineUp,
   into: Float64Array,
   sign: 1 | -1,
-): void {
+): number {
   const [asked0 = 0, asked1 = 0, asked2 = 0] = requested;
   const [weight0 = 0, weight1 = 0, weight2 = 0] = weights;
   const [largest0 = 0, largest1 = 0, largest2 = 0] = largest;
   const weightSum = weight0 + weight1 + weight2;
-  for (let row = 0; row < size; row += 1) {
+  let scored = 0;
+  let best = -Infinity;
+  for (let place = 0; place < count; place += 1) {
+    const row = rows[place] ?? 0;
     const at = row * RANKED;
     const left0 = (capacity[at] ?? 0) - (allocated[at] ?? 0) - asked0;
     const left1 = (capacity[at + 1] ?? 0) - (allocated[at + 1] ?? 0) - asked1;
@@ -57,8 +62,14 @@ export function leftoverOfAll(
       weight1 * ratio(left1, largest1) +
       weight2 * ratio(left2, largest2);
     // Added to 0, so that nothing left over is 0 and not −0.
-    into[row] = weightSum === 0 ? 0 : 0 + sign * (sum / weightSum);
+    const score = weightSum === 0 ? 0 : 0 + sign * (sum / weightSum);
+    if (score < best) continue;
+    rows[scored] = row;
+    into[scored] = score;
+    scored += 1;
+    if (isForBest) best = score;
   }
+  return scored;
 }
 
 /** Share of its own capacity that a host would have left of one class. */

@@ -1,13 +1,12 @@
 /**
- * One look at every row for one request. Hosts that are alike are judged once where the strategy
- * allows it. Allocates nothing per row.
- *
- * Sums and comparisons are written out for the three ranked classes: a loop over them costs more
- * than they do.
+ * One look at every row for one request: list those that can take it, score these, find the best.
+ * Hosts that are alike are judged once where the strategy scores them one by one and allows it.
+ * Allocates nothing per row.
  */
-import { hasOtherRoom, hasRankedRoom, type PreparedRequest } from './filter.js';
-import { isIn, type HostSet } from './host-sets.js';
-import { RANKED, type HostTable } from './host-table.js';
+import { Contenders, type Field } from './contenders.js';
+import { hasRankedRoom, type PreparedRequest } from './filter.js';
+import type { HostSet } from './host-sets.js';
+import type { HostTable } from './host-table.js';
 import { winsTie } from './order.js';
 import type { Ranking, Sight, Strategy } from './strategy.js';
 
@@ -20,22 +19,20 @@ export interface Best {
   readonly feasible: number;
 }
 
-export interface Field {
-  /** Rows that meet the zone and labels; null when all do. */
-  readonly among: HostSet | null;
-  /** Rows that are left out. */
-  readonly beside: ReadonlySet<number>;
-}
-
 /** Where the score of one host is that of all that are alike. */
 const SHARED: readonly Sight[] = ['amounts', 'largest', 'fleet'];
 
 /** Sharing costs two more looks per row: less than a score, more than nothing. */
 const ROWS_PER_KIND_MIN = 1.25;
 
+const NOBODY: Best = { row: -1, score: 0, feasible: 0 };
+
+const NO_ROWS: ReadonlySet<number> = new Set();
+
 export class Scanner {
   readonly #table: HostTable;
-  /** Score of each row; NaN where it is known that there is no room. */
+  readonly #contenders: Contenders;
+  /** Scores of the contenders, in their order. */
   #scores = new Float64Array(0);
   /** Per kind of hosts: the scan that has judged it last, and the score. */
   #judgedIn = new Float64Array(0);
@@ -44,64 +41,78 @@ export class Scanner {
 
   constructor(table: HostTable) {
     this.#table = table;
+    this.#contenders = new Contenders(table);
   }
 
-  /**
-   * The best row of the field.
-   * @param into takes the score of every row when given; NaN for one that cannot take the request
-   */
-  scan(
-    request: PreparedRequest,
-    ranking: Ranking,
-    { among, beside }: Field,
-    into: Float64Array | null = null,
-  ): Best {
-    const table = this.#table;
-    const { size, open, allocated, limit } = table;
-    const { others } = request;
-    const [asked0 = 0, asked1 = 0, asked2 = 0] = request.ranked;
-    const scores = this.#score(request, ranking);
+  /** The best row of the field. */
+  best(request: PreparedRequest, ranking: Ranking, field: Field): Best {
+    this.#contenders.find(request, field);
+    const { rows, count: feasible } = this.#contenders;
+    const scored = this.#score(request, ranking, true);
+    const place = this.#placeOfBest(scored);
+    return place < 0
+      ? NOBODY
+      : { row: rows[place] ?? -1, score: this.#scores[place] ?? 0, feasible };
+  }
+
+  #placeOfBest(scored: number): number {
+    const { rows } = this.#contenders;
+    const scores = this.#scores;
     let best = -1;
-    let bestScore = 0;
-    let feasible = 0;
-    for (let row = 0; row < size; row += 1) {
-      if (into !== null) into[row] = NaN;
-      const score = scores[row] ?? NaN;
-      if (open[row] !== 1 || score !== score) continue;
-      // As hasRankedRoom. A class that is not asked for has room: an over-full host is not open.
-      const at = row * RANKED;
-      if ((allocated[at] ?? 0) + asked0 > (limit[at] ?? 0)) continue;
-      if ((allocated[at + 1] ?? 0) + asked1 > (limit[at + 1] ?? 0)) continue;
-      if ((allocated[at + 2] ?? 0) + asked2 > (limit[at + 2] ?? 0)) continue;
-      if (among !== null && !isIn(among, row)) continue;
-      if (others !== null && !hasOtherRoom(row, others)) continue;
-      if (into !== null) into[row] = score;
-      if (beside.size > 0 && beside.has(row)) continue;
-      feasible += 1;
-      if (best < 0 || score > bestScore || (score === bestScore && winsTie(table, row, best))) {
-        best = row;
+    let bestScore = -Infinity;
+    for (let place = 0; place < scored; place += 1) {
+      const score = scores[place] ?? 0;
+      if (score < bestScore) continue;
+      if (
+        score > bestScore ||
+        best < 0 ||
+        winsTie(this.#table, rows[place] ?? 0, rows[best] ?? 0)
+      ) {
+        best = place;
         bestScore = score;
       }
     }
-    return { row: best, score: bestScore, feasible };
+    return best;
   }
 
-  /** Scores of all rows that have room, and of some that have not. */
-  #score(request: PreparedRequest, ranking: Ranking): Float64Array {
+  /**
+   * The scores of all rows.
+   * @param into one per row of the table; NaN for a row that cannot take the request
+   * @returns how many can
+   */
+  scoreAll(
+    request: PreparedRequest,
+    ranking: Ranking,
+    among: HostSet | null,
+    into: Float64Array,
+  ): number {
+    this.#contenders.find(request, { among, beside: NO_ROWS });
+    const count = this.#score(request, ranking, false);
+    const { rows } = this.#contenders;
+    const scores = this.#scores;
+    into.fill(NaN);
+    for (let at = 0; at < count; at += 1) into[rows[at] ?? 0] = scores[at] ?? 0;
+    return count;
+  }
+
+  /** @returns how many contenders were scored; they stand first */
+  #score(request: PreparedRequest, ranking: Ranking, isForBest: boolean): number {
     const table = this.#table;
     const { strategy, weights } = ranking;
     if (this.#scores.length < table.size) this.#scores = new Float64Array(table.open.length);
     const scores = this.#scores;
-    if (strategy.scoreAll !== undefined) {
-      strategy.scoreAll(table, request.ranked, weights, scores);
-    } else if (this.#canShare(strategy)) {
+    const { rows, count } = this.#contenders;
+    if (strategy.scoreRows !== undefined) {
+      return strategy.scoreRows(table, request.ranked, weights, { rows, count, isForBest }, scores);
+    }
+    if (this.#canShare(strategy)) {
       this.#scoreKinds(request, ranking, scores);
     } else {
-      for (let row = 0; row < table.size; row += 1) {
-        scores[row] = table.open[row] === 1 ? judge(table, request, ranking, row) : NaN;
+      for (let at = 0; at < count; at += 1) {
+        scores[at] = strategy.score(table, rows[at] ?? 0, request.ranked, weights);
       }
     }
-    return scores;
+    return count;
   }
 
   #canShare({ sees }: Strategy): boolean {
@@ -109,20 +120,26 @@ export class Scanner {
     return SHARED.includes(sees ?? 'anything') && kinds.size * ROWS_PER_KIND_MIN <= size;
   }
 
-  #scoreKinds(request: PreparedRequest, ranking: Ranking, scores: Float64Array): void {
-    const { kinds, size } = this.#table;
+  #scoreKinds(
+    { ranked }: PreparedRequest,
+    { strategy, weights }: Ranking,
+    scores: Float64Array,
+  ): void {
+    const { kinds } = this.#table;
+    const { rows, count } = this.#contenders;
     if (this.#ofKinds.length < kinds.numbers) {
       this.#judgedIn = new Float64Array(2 * kinds.numbers);
       this.#ofKinds = new Float64Array(2 * kinds.numbers);
     }
     this.#scan += 1;
-    for (let row = 0; row < size; row += 1) {
+    for (let at = 0; at < count; at += 1) {
+      const row = rows[at] ?? 0;
       const kind = kinds.of[row] ?? 0;
       if (this.#judgedIn[kind] !== this.#scan) {
         this.#judgedIn[kind] = this.#scan;
-        this.#ofKinds[kind] = judge(this.#table, request, ranking, row);
+        this.#ofKinds[kind] = strategy.score(this.#table, row, ranked, weights);
       }
-      scores[row] = this.#ofKinds[kind] ?? NaN;
+      scores[at] = this.#ofKinds[kind] ?? 0;
     }
   }
 }

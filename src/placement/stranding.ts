@@ -21,7 +21,7 @@
 import { fillPrices, scaleWeights } from './class-prices.js';
 import { RANKED, type HostTable } from './host-table.js';
 import { rounded } from './rounded.js';
-import type { Strategy } from './strategy.js';
+import type { LineUp, Strategy } from './strategy.js';
 
 const NO_PRIOR = 0;
 const SQUARINGS = 2;
@@ -67,17 +67,13 @@ function layFleet(table: HostTable, weights: Float64Array): void {
 /** The addends of the last row, as they are subtracted. */
 const parts = { stranding: 0, leftover: 0 };
 
-/**
- * Scores of the rows from `from` up to, not including, `to`; written out for the three classes.
- * @param into row `r` goes to `r − from`
- */
+/** Written out for the three classes. */
 function scoreRows(
   { allocated, capacity }: HostTable,
   requested: Float64Array,
-  from: number,
-  to: number,
+  { rows, count, isForBest }: LineUp,
   into: Float64Array,
-): void {
+): number {
   const [asked0 = 0, asked1 = 0, asked2 = 0] = requested;
   const [value0 = 0, value1 = 0, value2 = 0] = values;
   const [perMix0 = 0, perMix1 = 0, perMix2 = 0] = perMix;
@@ -85,7 +81,10 @@ function scoreRows(
   const [unit0 = 0, unit1 = 0, unit2 = 0] = units;
   const ofMix = mixValue;
   let [stranding, leftover] = [0, 0];
-  for (let row = from; row < to; row += 1) {
+  let scored = 0;
+  let best = -Infinity;
+  for (let place = 0; place < count; place += 1) {
+    const row = rows[place] ?? 0;
     const at = row * RANKED;
     const free0 = (capacity[at] ?? 0) - (allocated[at] ?? 0);
     const free1 = (capacity[at + 1] ?? 0) - (allocated[at + 1] ?? 0);
@@ -110,12 +109,19 @@ function scoreRows(
       value0 * (before0 - left0) + value1 * (before1 - left1) + value2 * (before2 - left2);
     stranding = ofMix * (mixesBefore - mixesAfter) - taken;
     leftover = unit0 * left0 + unit1 * left1 + unit2 * left2;
-    into[row - from] = rounded(0 - (stranding + leftover));
+    const score = rounded(0 - (stranding + leftover));
+    if (score < best) continue;
+    rows[scored] = row;
+    into[scored] = score;
+    scored += 1;
+    if (isForBest) best = score;
   }
   parts.stranding = stranding;
   parts.leftover = leftover;
+  return scored;
 }
 
+const one = { rows: new Int32Array(1), count: 1, isForBest: false };
 const ofOne = new Float64Array(1);
 
 function scoreOne(
@@ -125,7 +131,8 @@ function scoreOne(
   weights: Float64Array,
 ): number {
   layFleet(table, weights);
-  scoreRows(table, requested, row, row + 1, ofOne);
+  one.rows[0] = row;
+  scoreRows(table, requested, one, ofOne);
   return ofOne[0] ?? 0;
 }
 
@@ -134,9 +141,9 @@ export const stranding: Strategy = {
   sees: 'fleet',
   merit: 'it leaves least room that nobody can use',
   score: scoreOne,
-  scoreAll(table, requested, weights, into) {
+  scoreRows(table, requested, weights, lineUp, into) {
     layFleet(table, weights);
-    scoreRows(table, requested, 0, table.size, into);
+    return scoreRows(table, requested, lineUp, into);
   },
   addends(...host) {
     scoreOne(...host);

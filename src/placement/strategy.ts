@@ -31,18 +31,28 @@ export interface Strategy {
    */
   score(table: HostTable, row: number, requested: Float64Array, weights: Float64Array): number;
   /**
-   * The same score for every row in one go, where that costs less than row by row: of rows that
-   * cannot take the request too, which nobody reads.
-   * @param into one per row
+   * The same score for many rows in one go, where that costs less than row by row.
+   * @param into takes the scores, in the order of the rows
+   * @returns how many rows were scored: these now stand first in the line-up
    */
-  scoreAll?(
+  scoreRows?(
     table: HostTable,
     requested: Float64Array,
     weights: Float64Array,
+    lineUp: LineUp,
     into: Float64Array,
-  ): void;
+  ): number;
   /** What the score is made of: these add up to it, but for its rounding. */
   addends(table: HostTable, row: number, requested: Float64Array, weights: Float64Array): Addends;
+}
+
+/** Rows to be scored in one go. */
+export interface LineUp {
+  /** The first `count` of these. */
+  readonly rows: Int32Array;
+  readonly count: number;
+  /** The highest score is looked for: rows that have less than another may be left out. */
+  readonly isForBest: boolean;
 }
 
 /** A strategy with its weights: all that ranking needs besides fleet and request. */

@@ -110,9 +110,16 @@ export class WinnerTree {
   }
 
   #winnerOfBlock(block: number): number {
+    const scores = this.#scores;
     let best = NONE;
+    let bestScore = -Infinity;
     for (let row = block * BLOCK; row < (block + 1) * BLOCK; row += 1) {
-      best = this.#better(best, row);
+      const score = scores[row] ?? NaN;
+      // Also so when it is NaN.
+      if (!(score >= bestScore)) continue;
+      if (score === bestScore && best !== NONE && !winsTie(this.#table, row, best)) continue;
+      best = row;
+      bestScore = score;
     }
     return best;
   }

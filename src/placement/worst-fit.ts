@@ -4,7 +4,7 @@
  *
  *   score = left    the largest leftover wins; see leftover.ts for left
  */
-import { leftover, leftoverOfAll } from './leftover.js';
+import { leftover, leftoverOfRows } from './leftover.js';
 import type { Strategy } from './strategy.js';
 
 export const worstFit: Strategy = {
@@ -12,8 +12,7 @@ export const worstFit: Strategy = {
   sees: 'largest',
   merit: 'most would be left over on it',
   score: leftover,
-  scoreAll: (table, requested, weights, into) => {
-    leftoverOfAll(table, requested, weights, into, 1);
-  },
+  scoreRows: (table, requested, weights, lineUp, into) =>
+    leftoverOfRows(table, requested, weights, lineUp, into, 1),
   addends: (...host) => ({ leftover: leftover(...host) }),
 };

@@ -16,12 +16,17 @@ import { STRATEGIES } from '../../src/placement/strategies.js';
 import { weightsOf, type Ranking } from '../../src/placement/strategy.js';
 import { plainChoice } from './plain-choice.js';
 
+/** More than fits into 31 bits, as bytes per second easily are. */
+const MUCH = 2 ** 31;
+
 /** Few values, so that hosts are often alike and a request often comes again. */
 const amounts = fc.record({
   cpu: fc.constantFrom(0, 8, 8, 16, 24),
   memory: fc.constantFrom(0, 8, 32, 32, 48),
   disk: fc.constantFrom(8, 32, 32, 64),
   gpu: fc.constantFrom(0, 0, 4),
+  network: fc.constantFrom(0, MUCH, MUCH, 3 * MUCH),
+  disk_io: fc.constantFrom(8, 8, 0),
 });
 const host = fc.record({
   id: fc.integer({ min: 0, max: 79 }),
@@ -34,11 +39,20 @@ const host = fc.record({
 });
 type HostRecord = Parameters<Parameters<typeof host.map>[0]>[0];
 
+/** Nothing most of the time. */
+const seldom = (...some: readonly number[]) =>
+  fc.oneof(
+    { weight: 12, arbitrary: fc.constant(0) },
+    { weight: 1, arbitrary: fc.constantFrom(...some) },
+  );
+
 const shape = fc.record({
   cpu: fc.constantFrom(0, 1, 2, 4),
   memory: fc.constantFrom(1, 4, 8),
   disk: fc.constantFrom(0, 4),
   gpu: fc.constantFrom(0, 0, 0, 1),
+  network: seldom(MUCH / 2, MUCH + 1),
+  disk_io: seldom(4),
 });
 const someHost = fc.integer({ min: 0, max: 79 }).map((id) => `h${id}`);
 /** Hosts go by their ids, and by names that some share. */
@@ -82,6 +96,12 @@ const step = fc.oneof(
     arbitrary: fc
       .record({ id: someHost, allocated: shape })
       .map((value) => ({ kind: 'set' as const, value })),
+  },
+  {
+    weight: 20,
+    arbitrary: fc
+      .record({ id: someHost, resources: shape })
+      .map((value) => ({ kind: 'owe' as const, value })),
   },
   { weight: 1, arbitrary: fc.constant({ kind: 'clear' as const }) },
 );
@@ -195,6 +215,12 @@ function happen(table: HostTable, one: Exclude<Step, { kind: 'ask' }>, stay: Pla
     case 'set':
       table.setAllocated(one.value.id, one.value.allocated);
       return;
+    case 'owe': {
+      // Given back before it is booked: less than nothing is on a host for a while.
+      const row = table.rowOf(one.value.id);
+      if (row >= 0) table.unbook(row, one.value.resources);
+      return;
+    }
     case 'clear':
       table.clear();
   }

@@ -115,7 +115,7 @@ describe('strategies', () => {
 });
 
 describe('scores of all hosts in one go', () => {
-  it.each(STRATEGY_NAMES.filter((name) => STRATEGIES[name].scoreAll !== undefined))(
+  it.each(STRATEGY_NAMES.filter((name) => STRATEGIES[name].scoreRows !== undefined))(
     'are those of %s row by row, to the last bit',
     (name) => {
       fc.assert(
@@ -123,10 +123,24 @@ describe('scores of all hosts in one go', () => {
           const { strategy, weights } = rankingOf({ ...ranking, strategy: name });
           const table = tableOf(hosts);
           const { ranked } = prepare(table, asked(request));
-          const scores = new Float64Array(table.size);
-          strategy.scoreAll?.(table, ranked, weights, scores);
-          const byRow = hosts.map((_host, row) => strategy.score(table, row, ranked, weights));
-          expect([...scores]).toEqual(byRow);
+          // Every other row, the last first: places are not rows.
+          const some = hosts.map((_host, row) => row).filter((row) => row % 2 === 1);
+          const rows = Int32Array.from([...some].reverse());
+          const scoreOf = (row: number) => strategy.score(table, row, ranked, weights);
+          const scored = (isForBest: boolean) => {
+            const lineUp = { rows: rows.slice(), count: rows.length, isForBest };
+            const scores = new Float64Array(rows.length);
+            const count = strategy.scoreRows?.(table, ranked, weights, lineUp, scores) ?? 0;
+            return { rows: lineUp.rows.subarray(0, count), scores: scores.subarray(0, count) };
+          };
+          const all = scored(false);
+          expect(all.rows).toEqual(rows);
+          expect([...all.scores]).toEqual([...rows].map(scoreOf));
+          const few = scored(true);
+          expect([...few.scores]).toEqual([...few.rows].map(scoreOf));
+          const best = Math.max(...all.scores);
+          const isBest = (row: number) => scoreOf(row) === best;
+          expect([...few.rows].filter(isBest)).toEqual([...rows].filter(isBest));
         }),
         { numRuns: 2_000, seed: 20_261_121 },
       );
