@@ -98,13 +98,22 @@ export class BenchFleet {
     return { url, port, process: child, output: () => output };
   }
 
-  /** Hosts `from` to `to - 1` join, and VMs may be placed on them. */
-  async join(url: string, to: number, from = 0): Promise<void> {
+  /**
+   * Hosts `from` to `to - 1` join, and VMs may be placed on them.
+   * @returns until the last join was answered, and until the last host was up
+   */
+  async join(
+    url: string,
+    to: number,
+    from = 0,
+  ): Promise<{ readonly joinedMs: number; readonly upMs: number }> {
+    const begunAt = Date.now();
     let next = from;
     const joinSome = async () => {
       while (next < to) await this.joinOne(url, next++);
     };
     await Promise.all(Array.from({ length: JOINS_AT_ONCE }, joinSome));
+    const joinedMs = Date.now() - begunAt;
     let up = 0;
     for (let looks = 0; up < to; looks += 1) {
       if (looks > UP_LOOKS_MAX) throw new Error(`only ${up.toString()} hosts came up`);
@@ -114,12 +123,14 @@ export class BenchFleet {
       );
       up = Number(row?.n);
     }
+    const upMs = Date.now() - begunAt;
     // An explanation lists every host: it is asked for when all are there.
     for (let feasible = 0; feasible < to - from;) {
       const request = { method: 'POST', headers: HEADERS, body: SMALL };
       const answer = await fetch(`${url}/v1/placements`, request);
       ({ feasible } = ((await answer.json()) as { summary: { feasible: number } }).summary);
     }
+    return { joinedMs, upMs };
   }
 
   private async joinOne(url: string, index: number): Promise<void> {

@@ -73,7 +73,7 @@ async function measure(hosts: number) {
       HEALTH_PERIOD_S: PERIOD_S.toString(),
       HEALTH_DEADLINE_MS: values['deadline-ms'],
     });
-    await fleet.join(url, hosts);
+    const { joinedMs, upMs } = await fleet.join(url, hosts);
     const hanging = Math.round(hosts * HANGING_SHARE);
     agents.send({ hang: hanging });
     const results: Look[] = [];
@@ -83,6 +83,8 @@ async function measure(hosts: number) {
     return {
       hosts,
       hanging,
+      joinedMs,
+      upMs,
       heardMs: median(results.map(({ heardMs }) => heardMs)),
       savedMs: median(results.map(({ savedMs }) => savedMs)),
       looks: results,
