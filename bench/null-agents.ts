@@ -106,7 +106,8 @@ if (Number.isInteger(count) && Number.isInteger(port)) {
   let gone = 0;
   const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
     const index = indexOf(request.socket);
-    if (index >= hanging) answer(request, response, hostIdOf(index), vms[index] ?? new Map<string, never>());
+    if (index >= hanging)
+      answer(request, response, hostIdOf(index), vms[index] ?? new Map<string, never>());
   });
   server.on('connection', (socket) => {
     if (indexOf(socket) < gone) {
