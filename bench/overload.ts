@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import autocannon from 'autocannon';
+import autocannon, { type Options, type Result } from 'autocannon';
 import Table from 'cli-table3';
 import { ADMIN_TOKEN, call, Cluster, until } from '../tests/support/cluster.js';
 import { freePort } from '../tests/support/free-port.js';
@@ -40,7 +40,7 @@ interface Run {
 }
 
 async function load(url: string, forS: number, rate?: number): Promise<Run> {
-  const run = autocannon({
+  const options: Options = {
     url: `${url}/v1/vms`,
     method: 'POST',
     headers: { authorization: `Bearer ${ADMIN_TOKEN}`, 'content-type': 'application/json' },
@@ -48,13 +48,18 @@ async function load(url: string, forS: number, rate?: number): Promise<Run> {
     connections: rate === undefined ? 64 : 2_000,
     duration: forS,
     ...(rate === undefined ? {} : { overallRate: rate }),
-  });
+  };
   const why: Record<string, number> = {};
-  run.on('reqError', (error: Error & { readonly code?: string }) => {
-    const name = error.code ?? error.message;
-    why[name] = (why[name] ?? 0) + 1;
+  const result = await new Promise<Result>((resolve, reject) => {
+    const run = autocannon(options, (error: Error | null, measured) => {
+      if (error === null) resolve(measured);
+      else reject(error);
+    });
+    run.on('reqError', (error: Error & { readonly code?: string }) => {
+      const name = error.code ?? error.message;
+      why[name] = (why[name] ?? 0) + 1;
+    });
   });
-  const result = await run;
   return {
     goodPerS: result['2xx'] / result.duration,
     refusedPerS: result.non2xx / result.duration,
