@@ -4,7 +4,7 @@
  */
 import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -149,6 +149,39 @@ export class BenchFleet {
     if (!answer.ok) throw new Error(`join: ${answer.status.toString()} ${await answer.text()}`);
   }
 
+  /**
+   * VMs that are where they should be, on the first hosts, written past the program: through the API
+   * it would take an hour. They have never run, so that hosts which do not know them raise no alarm.
+   * The ledger does not know of them until it is rebuilt.
+   */
+  async fill(hosts: number, vms: number): Promise<void> {
+    const resources = `'{"cpu": 1, "memory": 256, "disk": 1024}'::jsonb`;
+    await this.rows(`
+      set session_replication_role = replica;
+      insert into vms (id, name, path, resources, constraints, request_hash, desired_state, state, host_id)
+        select 'filled-' || i, 'filled-' || i, 'root', ${resources}, '{}', '', 'running', 'running',
+               'bench-' || i % ${hosts.toString()}
+        from generate_series(0, ${(vms - 1).toString()}) as i;
+      insert into allocations (vm_id, assignment, booking_id, host_id, path, resources)
+        select id, nextval('assignments'), 'booking-' || id, host_id, path, resources
+        from vms where id like 'filled-%';
+      update hosts set allocated = (
+        select jsonb_build_object('cpu', count(*), 'memory', count(*) * 256, 'disk', count(*) * 1024)
+        from allocations where host_id = hosts.id);
+      analyze`);
+  }
+
+  /** The ledger made anew from the catalogue. */
+  async rebuild(url: string): Promise<{ readonly vms: number }> {
+    const answer = await fetch(`${url}/v1/ops/rebuild`, {
+      method: 'POST',
+      headers: HEADERS,
+      body: JSON.stringify({ dryRun: false }),
+    });
+    if (!answer.ok) throw new Error(`rebuild: ${answer.status.toString()} ${await answer.text()}`);
+    return (await answer.json()) as { readonly vms: number };
+  }
+
   /** Rows of the catalogue, read past the program under test. */
   async rows<Row extends pg.QueryResultRow>(text: string): Promise<readonly Row[]> {
     const client = new pg.Client({ connectionString: this.databaseUrl });
@@ -220,6 +253,17 @@ const isReady = (url: string): Promise<boolean> =>
     ({ ok }) => ok,
     () => false,
   );
+
+/** What a process holds in memory, and the most that it ever held. */
+export async function residentMb({ pid = 0 }: ChildProcess): Promise<{
+  readonly nowMb: number;
+  readonly mostMb: number;
+}> {
+  const status = await readFile(`/proc/${pid.toString()}/status`, 'utf8');
+  const mbOf = (name: string) =>
+    Math.round(Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1]) / 1_024);
+  return { nowMb: mbOf('VmRSS'), mostMb: mbOf('VmHWM') };
+}
 
 /** Value of a metric, with its labels as they are written; 0 when it is not there. */
 export async function metric(url: string, name: string): Promise<number> {
