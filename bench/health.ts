@@ -1,7 +1,8 @@
 /**
  * A look at 1,000 and at 10,000 agents, served by one process, of which 1 % take the connection and
  * never answer: when the last of the others was asked, and when what they said was saved, which is not
- * to wait for the deadline of those that hang.
+ * to wait for the deadline of those that hang. Also what the joins of all of them take, and the memory
+ * of the replica with ten VMs on each host, after a rebuild and the looks.
  * Prints a table and one JSON line. Options: --sizes 1000,10000 --looks 3 --deadline-ms 4000
  */
 import { once } from 'node:events';
@@ -9,7 +10,7 @@ import type { ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
-import { BenchFleet, median } from './fleet.js';
+import { BenchFleet, median, residentMb } from './fleet.js';
 
 const { values } = parseArgs({
   options: {
@@ -21,6 +22,7 @@ const { values } = parseArgs({
 const looks = Number(values.looks);
 const HANGING_SHARE = 0.01;
 const PERIOD_S = 30;
+const VMS_PER_HOST = 10;
 
 /** What the agents saw of one look; times since the epoch. */
 export interface Seen {
@@ -69,11 +71,14 @@ async function measure(hosts: number) {
   const fleet = await BenchFleet.start();
   try {
     const agents = await fleet.agents(hosts);
-    const { url } = await fleet.replica({
+    const { url, process: replica } = await fleet.replica({
       HEALTH_PERIOD_S: PERIOD_S.toString(),
       HEALTH_DEADLINE_MS: values['deadline-ms'],
     });
-    await fleet.join(url, hosts);
+    const { joinedMs, upMs } = await fleet.join(url, hosts);
+    const joined = await residentMb(replica);
+    await fleet.fill(hosts, hosts * VMS_PER_HOST);
+    const { vms } = await fleet.rebuild(url);
     const hanging = Math.round(hosts * HANGING_SHARE);
     agents.send({ hang: hanging });
     const results: Look[] = [];
@@ -82,9 +87,13 @@ async function measure(hosts: number) {
     }
     return {
       hosts,
+      vms,
       hanging,
+      joinedMs,
+      upMs,
       heardMs: median(results.map(({ heardMs }) => heardMs)),
       savedMs: median(results.map(({ savedMs }) => savedMs)),
+      memory: { joined, after: await residentMb(replica) },
       looks: results,
     };
   } finally {
@@ -93,14 +102,29 @@ async function measure(hosts: number) {
 }
 
 const table = new Table({
-  head: ['agents', 'hang', 'last one asked after ms', 'all saved after ms'],
+  head: [
+    'agents',
+    'hang',
+    'last one asked after ms',
+    'all saved after ms',
+    'all joined and up after s',
+    'memory MB (most)',
+  ],
   style: { head: [], border: [] },
 });
 const sizes = [];
 for (const hosts of values.sizes.split(',').map(Number)) {
   const size = await measure(hosts);
   sizes.push(size);
-  table.push([hosts, size.hanging, size.heardMs.toFixed(0), size.savedMs.toFixed(0)]);
+  const { nowMb, mostMb } = size.memory.after;
+  table.push([
+    hosts,
+    size.hanging,
+    size.heardMs.toFixed(0),
+    size.savedMs.toFixed(0),
+    (size.upMs / 1_000).toFixed(0),
+    `${nowMb.toString()} (${mostMb.toString()})`,
+  ]);
 }
 process.stdout.write(
   `${table.toString()}\n${JSON.stringify({ bench: 'health', deadlineMs: Number(values['deadline-ms']), sizes })}\n`,

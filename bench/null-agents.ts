@@ -1,8 +1,11 @@
 /**
  * Agents that answer at once and run nothing, but know what they were told to run, so that a
- * benchmark measures the control plane and not the disks of hosts. One process, one loopback address per host. Usage: null-agents COUNT PORT
+ * benchmark measures the control plane and not the disks of hosts. One process, one loopback address per host, and one
+ * listener for all of them: with one for each, 10,000 hosts and a connection to each of them were more files than a
+ * process may open. Usage: null-agents COUNT PORT
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 
 const count = Number(process.argv[2]);
 const port = Number(process.argv[3]);
@@ -10,6 +13,13 @@ const port = Number(process.argv[3]);
 /** 127.1.0.1, 127.1.0.2, … */
 export const addressOf = (index: number): string =>
   `127.1.${Math.floor(index / 250).toString()}.${((index % 250) + 1).toString()}`;
+
+/** Whose address a connection came to; -1: nobody's. */
+function indexOf({ localAddress = '' }: Socket): number {
+  const [net, area, block = NaN, place = NaN] = localAddress.split('.').map(Number);
+  const index = block * 250 + place - 1;
+  return net === 127 && area === 1 && place >= 1 && place <= 250 && index < count ? index : -1;
+}
 
 export const TOTALS = {
   cpu: { total: 64, source: 'configured' as const },
@@ -19,6 +29,9 @@ export const TOTALS = {
 
 /** Numbers of reports rise, for each host. */
 let report = 0;
+
+/** Connections that may wait to be taken: as many as the machine allows. */
+const ALL_AT_ONCE = 65_535;
 
 /** Questions for the status since the last `forget`; times since the epoch. */
 let seen = { asked: 0, firstAt: 0, lastAt: 0 };
@@ -88,19 +101,23 @@ function answer(
 export const hostIdOf = (index: number): string => `bench-${index.toString()}`;
 
 if (Number.isInteger(count) && Number.isInteger(port)) {
-  let open = 0;
-  const servers: Server[] = [];
-  for (let index = 0; index < count; index += 1) {
-    const vms: Vms = new Map();
-    const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
-      if (index >= hanging) answer(request, response, hostIdOf(index), vms);
-    });
-    servers.push(server);
-    server.listen(port, addressOf(index), () => {
-      open += 1;
-      if (open === count) process.send?.('ready');
-    });
-  }
+  const vms = Array.from({ length: count }, (): Vms => new Map());
+  const connections = new Set<Socket>();
+  let gone = 0;
+  const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
+    const index = indexOf(request.socket);
+    if (index >= hanging)
+      answer(request, response, hostIdOf(index), vms[index] ?? new Map<string, never>());
+  });
+  server.on('connection', (socket) => {
+    if (indexOf(socket) < gone) {
+      socket.resetAndDestroy();
+      return;
+    }
+    connections.add(socket);
+    socket.once('close', () => connections.delete(socket));
+  });
+  server.listen(port, '0.0.0.0', ALL_AT_ONCE, () => process.send?.('ready'));
   // A number: so many of the agents are gone from now on.
   process.on('message', (told: number | { readonly hang: number } | 'seen' | 'forget') => {
     if (typeof told === 'object') {
@@ -112,10 +129,7 @@ if (Number.isInteger(count) && Number.isInteger(port)) {
       process.send?.(seen);
       return;
     }
-    const gone = told;
-    for (const server of servers.slice(0, gone)) {
-      server.close();
-      server.closeAllConnections();
-    }
+    gone = told;
+    for (const socket of connections) if (indexOf(socket) < gone) socket.resetAndDestroy();
   });
 }

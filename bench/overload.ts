@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import autocannon from 'autocannon';
+import autocannon, { type Options, type Result } from 'autocannon';
 import Table from 'cli-table3';
 import { ADMIN_TOKEN, call, Cluster, until } from '../tests/support/cluster.js';
 import { freePort } from '../tests/support/free-port.js';
@@ -33,13 +33,14 @@ const RECOVERY_MS = 60_000;
 interface Run {
   readonly goodPerS: number;
   readonly refusedPerS: number;
-  /** Neither an answer nor a refusal. */
+  /** Neither an answer nor a refusal: those that ended otherwise, by why, and those that waited 10 s. */
   readonly lost: number;
+  readonly why: Readonly<Record<string, number>>;
   readonly p99Ms: number;
 }
 
 async function load(url: string, forS: number, rate?: number): Promise<Run> {
-  const result = await autocannon({
+  const options: Options = {
     url: `${url}/v1/vms`,
     method: 'POST',
     headers: { authorization: `Bearer ${ADMIN_TOKEN}`, 'content-type': 'application/json' },
@@ -47,11 +48,24 @@ async function load(url: string, forS: number, rate?: number): Promise<Run> {
     connections: rate === undefined ? 64 : 2_000,
     duration: forS,
     ...(rate === undefined ? {} : { overallRate: rate }),
+  };
+  const why: Record<string, number> = {};
+  const result = await new Promise<Result>((resolve, reject) => {
+    const run = autocannon(options, (error: Error | null, measured) => {
+      if (error === null) resolve(measured);
+      else reject(error);
+    });
+    run.on('reqError', (error: Error & { readonly code?: string }) => {
+      const name = error.code ?? error.message;
+      why[name] = (why[name] ?? 0) + 1;
+    });
   });
   return {
     goodPerS: result['2xx'] / result.duration,
     refusedPerS: result.non2xx / result.duration,
-    lost: result.errors + result.timeouts,
+    // Those that waited in vain are among the errors.
+    lost: result.errors,
+    why,
     p99Ms: result.latency.p99,
   };
 }
@@ -97,13 +111,15 @@ async function main(agents: ChildProcess, port: number): Promise<void> {
     const rssBefore = await residentMiB(pid);
     const overload = await load(url, seconds, Math.ceil(before.goodPerS * FACTOR));
     const ended = Date.now();
-    let after = await load(url, MEASURED_S);
+    const first = await load(url, MEASURED_S);
+    let after = first;
     while (after.goodPerS < before.goodPerS * 0.9 && Date.now() - ended < RECOVERY_MS) {
       await sleep(1_000);
       after = await load(url, MEASURED_S);
     }
     const recoveredMs = Date.now() - ended - MEASURED_S * 1_000;
-    report({ before, overload, after }, recoveredMs, [rssBefore, await residentMiB(pid)]);
+    const runs = { before, overload, 'at once after': first, after };
+    report(runs, recoveredMs, [rssBefore, await residentMiB(pid)]);
   } finally {
     await cluster.stop();
   }
@@ -116,10 +132,12 @@ function report(runs: Readonly<Record<string, Run>>, recoveredMs: number, rssMiB
     const rates = [run.goodPerS, run.refusedPerS].map((rate) => rate.toFixed(0));
     table.push([name, ...rates, run.lost, run.p99Ms]);
   }
-  const ratio = (runs.after?.goodPerS ?? NaN) / (runs.before?.goodPerS ?? NaN);
+  const ratioOf = (name: string) => (runs[name]?.goodPerS ?? NaN) / (runs.before?.goodPerS ?? NaN);
+  const ratio = ratioOf('after');
   const line = { bench: 'overload', seconds, hosts, ...runs, ratio, recoveredMs, rssMiB };
   process.stdout.write(
-    `${table.toString()}\nafter / before: ${ratio.toFixed(2)}\n${JSON.stringify(line)}\n`,
+    `${table.toString()}\nat once after / before: ${ratioOf('at once after').toFixed(2)}, ` +
+      `after / before: ${ratio.toFixed(2)}\n${JSON.stringify(line)}\n`,
   );
 }
 

@@ -36,29 +36,6 @@ interface Round {
   readonly refusals: number;
 }
 
-/**
- * VMs that are where they should be, written past the program: through the API it would take an
- * hour. They have never run, so that hosts which do not know them raise no alarm.
- */
-async function fill(fleet: BenchFleet): Promise<void> {
-  const resources = `'{"cpu": 1, "memory": 256, "disk": 1024}'::jsonb`;
-  const each = Math.ceil(vms / hosts);
-  await fleet.rows(`
-    set session_replication_role = replica;
-    insert into vms (id, name, path, resources, constraints, request_hash, desired_state, state, host_id)
-      select 'filled-' || i, 'filled-' || i, 'root', ${resources}, '{}', '', 'running', 'running',
-             'bench-' || i % ${hosts.toString()}
-      from generate_series(0, ${(vms - 1).toString()}) as i;
-    insert into allocations (vm_id, assignment, booking_id, host_id, path, resources)
-      select id, nextval('assignments'), 'booking-' || id, host_id, path, resources
-      from vms where id like 'filled-%';
-    update hosts set allocated = (
-      select jsonb_build_object('cpu', count(*), 'memory', count(*) * 256, 'disk', count(*) * 1024)
-      from allocations where host_id = hosts.id);
-    analyze`);
-  process.stderr.write(`${each.toString()} VMs on each of ${hosts.toString()} hosts\n`);
-}
-
 /** Creates one after the other until told to stop; notes when each was answered. */
 class Callers {
   readonly answeredAt: number[] = [];
@@ -94,21 +71,11 @@ function longestGap(answeredAt: readonly number[], from: number, to: number): nu
   return Math.max(...marks.slice(1).map((at, index) => at - (marks[index] ?? at)));
 }
 
-async function rebuild(url: string): Promise<{ readonly vms: number }> {
-  const answer = await fetch(`${url}/v1/ops/rebuild`, {
-    method: 'POST',
-    headers: HEADERS,
-    body: JSON.stringify({ dryRun: false }),
-  });
-  if (!answer.ok) throw new Error(`rebuild: ${answer.status.toString()} ${await answer.text()}`);
-  return (await answer.json()) as { readonly vms: number };
-}
-
 async function measure(url: string): Promise<Round> {
   const load = new Callers(url);
   await sleep(MARGIN_MS);
   const began = performance.now();
-  const { vms: found } = await rebuild(url);
+  const { vms: found } = await fleet.rebuild(url);
   const ended = performance.now();
   await sleep(MARGIN_MS);
   await load.stop();
@@ -126,9 +93,12 @@ try {
   await fleet.agents(hosts);
   const { url } = await fleet.replica();
   await fleet.join(url, hosts);
-  await fill(fleet);
+  await fleet.fill(hosts, vms);
+  process.stderr.write(
+    `${Math.ceil(vms / hosts).toString()} VMs on each of ${hosts.toString()} hosts\n`,
+  );
   // The ledger does not know of them yet.
-  await rebuild(url);
+  await fleet.rebuild(url);
   const results: Round[] = [];
   for (let round = 0; round < rounds; round += 1) {
     results.push(await measure(url));

@@ -2,7 +2,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import type { Express } from 'express';
 import type { Control } from '../control/control.js';
 import type { HostFileVerbs } from '../control/host-files.js';
 import type { VerifyVerbs } from '../control/repair-books.js';
@@ -49,7 +48,6 @@ export interface ApiOptions {
 }
 
 export interface Api {
-  readonly app: Express;
   /** @returns the URL under which it answers */
   listen(): Promise<{ readonly url: string; readonly port: number }>;
   /** Takes no more requests, finishes those in flight, and cuts off what takes too long. */
@@ -130,7 +128,6 @@ export function createApi(options: ApiOptions): Api {
   server.on('checkExpectation', app);
   let closed: Promise<void> | undefined;
   return {
-    app,
     listen: () => listen(server, options.port, options.bind),
     close() {
       closing.begin();

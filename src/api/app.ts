@@ -1,4 +1,8 @@
-/** The Express application: guard, routes and failures, in this order. Nothing listens here. */
+/**
+ * The door, and behind it the Express application: guard, routes and failures, in this order. Nothing
+ * listens here.
+ */
+import type { RequestListener } from 'node:http';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import { DomainError } from '../model/errors.js';
 import type { Log, Telemetry } from '../model/ports.js';
@@ -25,7 +29,33 @@ export interface AppOptions {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-export function createApp(options: AppOptions): Express {
+/**
+ * Who comes when there is too much to do is turned away at the door: in Express a refusal costs several
+ * times as much, and under overload there are more refusals than anything else.
+ */
+export function createApp(options: AppOptions): RequestListener {
+  const app = createRoutes(options);
+  // A replica that has much to do is no dead one.
+  const probes = new Set(
+    options.routes.filter(({ quiet }) => quiet === true).map(({ path }) => path),
+  );
+  return (request, response) => {
+    const exchange = new Exchange(request, response, options);
+    const [path = ''] = (request.url ?? '').split('?', 1);
+    if (exchange.isAdmitted || probes.has(path)) {
+      app(request, Object.assign(response, { locals: { exchange } }));
+    } else {
+      exchange.fail(tooMuchToDo());
+    }
+  };
+}
+
+const tooMuchToDo = (): DomainError =>
+  new DomainError('overloaded', 'This replica has too much to do; try again soon.', {
+    retryAfterS: 1,
+  });
+
+function createRoutes(options: AppOptions): Express {
   const { routes } = options;
   const app = express();
   app.disable('x-powered-by');
@@ -35,10 +65,6 @@ export function createApp(options: AppOptions): Express {
   // The routes read it themselves: Express would fold repeated parameters into lists.
   app.set('query parser', false);
 
-  app.use((request, response, next) => {
-    response.locals.exchange = new Exchange(request, response, options);
-    next();
-  });
   app.use(guard(options));
   const readBody = createBodyReader(options.bodyBytesMax);
   for (const route of routes) {
@@ -54,7 +80,7 @@ export function createApp(options: AppOptions): Express {
   return app;
 }
 
-/** Set by the first middleware, so it is always there. */
+/** Set at the door, so it is always there. */
 const exchangeOf = (response: { readonly locals: Record<string, unknown> }): Exchange =>
   response.locals.exchange as Exchange;
 
@@ -62,14 +88,7 @@ function guard({ routes, adminToken, ports, limits, closing }: AppOptions): Requ
   const { catalogue } = ports;
   const beforeLookup = (address: string) => limits.mayTry(address);
   const gate = createGate({ routes, adminToken, catalogue, beforeLookup });
-  // A replica that has much to do is no dead one.
-  const probes = new Set(routes.filter(({ quiet }) => quiet === true).map(({ path }) => path));
   return async (request, response, next) => {
-    if (!exchangeOf(response).isAdmitted && !probes.has(request.path)) {
-      throw new DomainError('overloaded', 'This replica has too much to do; try again soon.', {
-        retryAfterS: 1,
-      });
-    }
     if (closing.isClosing()) {
       throw new DomainError('shutting_down', 'This replica is stopping; ask another.');
     }

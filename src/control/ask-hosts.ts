@@ -11,9 +11,28 @@ import { WakeUp } from '../std/wake-up.js';
 /** A live agent answers within it; measured answers take some milliseconds. */
 const SLOT_MS = 500;
 
+/** Runs calls to agents, each in a slot. */
+export type InSlot = <Answer>(call: () => Promise<Answer>) => Promise<Answer>;
+
+/** @param slotMs how long a call keeps its slot at most */
+export function slotsFor(clock: Pick<Clock, 'sleep'>, slots: number, slotMs = SLOT_MS): InSlot {
+  const limit = pLimit(slots);
+  return <Answer>(call: () => Promise<Answer>) =>
+    new Promise<Answer>((resolve, reject) => {
+      void limit(async () => {
+        const slot = new WakeUp(clock);
+        call()
+          .finally(() => {
+            slot.poke();
+          })
+          .then(resolve, reject);
+        await slot.sleep(slotMs);
+      });
+    });
+}
+
 /**
  * @param withinMs every call has begun by then, even if no agent answers
- * @param ask never rejects
  * @returns answers in the order of the targets; those who answered last time are asked first
  */
 export async function askAll<Target extends { readonly missedPolls: number }, Answer>(
@@ -22,21 +41,12 @@ export async function askAll<Target extends { readonly missedPolls: number }, An
   { slots, withinMs }: { readonly slots: number; readonly withinMs: number },
   ask: (target: Target) => Promise<Answer>,
 ): Promise<readonly Answer[]> {
-  const limit = pLimit(slots);
   const slotMs = Math.min(SLOT_MS, withinMs / Math.ceil(targets.length / slots));
-  const answers = new Map<Target, Promise<Answer>>();
+  const inSlot = slotsFor(clock, slots, slotMs);
   const inOrder = [...targets].sort(
     (left, right) => Number(left.missedPolls > 0) - Number(right.missedPolls > 0),
   );
-  const begin = async (target: Target): Promise<void> => {
-    const slot = new WakeUp(clock);
-    const answer = ask(target).finally(() => {
-      slot.poke();
-    });
-    answers.set(target, answer);
-    await slot.sleep(slotMs);
-  };
-  await Promise.all(inOrder.map((target) => limit(begin, target)));
+  const answers = new Map(inOrder.map((target) => [target, inSlot(() => ask(target))]));
   return Promise.all(targets.map((target) => present(answers.get(target))));
 }
 

@@ -9,7 +9,7 @@ import { factsOf, type Host } from '../model/host.js';
 import { afterPoll, type Liveness } from '../model/host-liveness.js';
 import type { AgentContact, HostPoll } from '../model/ports.js';
 import type { LookVerdict } from '../model/stores/fleet-watch.js';
-import { askAll } from './ask-hosts.js';
+import { askAll, slotsFor, type InSlot } from './ask-hosts.js';
 import { Batches } from './batches.js';
 import type { Ports, Scheduled } from './ports.js';
 import { reconcile } from './reconcile.js';
@@ -54,6 +54,12 @@ export class HealthLoop {
   readonly #told = new Set<string>();
   readonly #stopped = new AbortController();
   /**
+   * Polls of one host and what they found: when a whole fleet joins at once, they must neither take
+   * all connections to the database nor wait so long for one that they fail.
+   */
+  readonly #inSlot: InSlot;
+  readonly #found = new Batches<Asked>(BATCH, (asked) => this.#save(asked, false));
+  /**
    * The share of the fleet that its last look missed, where so much was missing that this replica
    * may be cut off itself: who hears more looks first. 0: nothing like that.
    */
@@ -65,6 +71,7 @@ export class HealthLoop {
     this.#settings = settings;
     this.#replicaId = replicaId;
     this.#onVmsChanged = onVmsChanged;
+    this.#inSlot = slotsFor(ports.clock, settings.concurrencyMax);
   }
 
   /** Polls now and then at each period. */
@@ -91,7 +98,7 @@ export class HealthLoop {
 
   /** One look at one host, when something suggests that it has changed. */
   async pollHost(hostId: string): Promise<void> {
-    await this.#pollOne(await this.#ports.catalogue.contacts(hostId));
+    await this.#pollOne(async () => (await this.#ports.catalogue.contacts(hostId))[0]);
   }
 
   /**
@@ -104,7 +111,7 @@ export class HealthLoop {
     const [target] = await this.#ports.catalogue.contacts(hostId);
     if (target === undefined) throw new DomainError('not_found', `There is no host ${hostId}.`);
     if (target.state !== 'up') {
-      await this.#pollOne([target]);
+      await this.#pollOne(() => Promise.resolve(target));
       return;
     }
     const changed = await this.#ports.catalogue.saveHostReport(hostId, status);
@@ -221,12 +228,13 @@ export class HealthLoop {
   }
 
   /** That one host misses one poll between two looks means nothing, unless it is new. */
-  async #pollOne(targets: readonly Target[]): Promise<void> {
-    const asked = await Promise.all(targets.map((target) => this.#ask(target)));
-    await this.#save(
-      asked.filter(({ target, status }) => status !== null || target.state === 'joining'),
-      false,
-    );
+  async #pollOne(find: () => Promise<Target | undefined>): Promise<void> {
+    const asked = await this.#inSlot(async () => {
+      const target = await find();
+      return target === undefined ? null : this.#ask(target);
+    });
+    if (asked === null) return;
+    if (asked.status !== null || asked.target.state === 'joining') await this.#found.hand(asked);
   }
 
   async #save(asked: readonly Asked[], held: boolean): Promise<void> {

@@ -22,7 +22,7 @@ export interface NativeClientOptions {
   readonly log: Log;
   /** For a whole call, from connecting to the last byte. */
   readonly deadlineMs?: number | undefined;
-  /** Connections to one host: a host that hangs must not take more than these. */
+  /** Connections for orders to one host: a host that hangs must not take more than these and one for polls. */
   readonly connectionsPerHost?: number | undefined;
   /** Where agents may be, in CIDR notation; the private networks when absent. */
   readonly networks?: readonly string[] | undefined;
@@ -56,19 +56,25 @@ export interface Schema<T> {
 export function createAgents(options: NativeClientOptions): NativeClient {
   const { log, deadlineMs = DEADLINE_MS } = options;
   const networks = fleetNetworks(options.networks ?? PRIVATE_NETWORKS);
-  const connections = new Connections({
-    connections: options.connectionsPerHost ?? CONNECTIONS_PER_HOST,
-    pipelining: 1,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    connect: { timeout: deadlineMs },
-    headersTimeout: deadlineMs,
-    bodyTimeout: deadlineMs,
-    maxResponseSize: ANSWER_BYTES_MAX,
-  });
+  const open = (connectionsPerHost: number) =>
+    new Connections({
+      connections: connectionsPerHost,
+      pipelining: 1,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      connect: { timeout: deadlineMs },
+      headersTimeout: deadlineMs,
+      bodyTimeout: deadlineMs,
+      maxResponseSize: ANSWER_BYTES_MAX,
+    });
+  // Every host is polled all the time, and few have orders: a pool takes 28 KB where one connection
+  // takes 7, and a poll shall not wait for orders anyway.
+  const polls = open(1);
+  const orders = open(options.connectionsPerHost ?? CONNECTIONS_PER_HOST);
 
   const send = async (contact: AgentContact, call: Call): Promise<Reply> => {
     const signal = AbortSignal.timeout(deadlineMs);
     const origin = originOf(contact, networks);
+    const connections = call.path === STATUS_PATH ? polls : orders;
     try {
       return await sendOnce(connections, origin, contact, call, signal);
     } catch (cause) {
@@ -111,7 +117,7 @@ export function createAgents(options: NativeClientOptions): NativeClient {
     async status(contact): Promise<AgentStatus> {
       const { hostId, version, bootId, report, totals, used, notEnforced, vms } = await ask(
         contact,
-        { method: 'GET', path: '/v1/status' },
+        { method: 'GET', path: STATUS_PATH },
         agentStatusSchema,
         (answer) => answer.hostId === contact.hostId,
       );
@@ -143,9 +149,13 @@ export function createAgents(options: NativeClientOptions): NativeClient {
       ).catch(nullIfUnknown);
       return answer?.gone ?? true;
     },
-    close: () => connections.close(),
+    async close() {
+      await Promise.all([polls.close(), orders.close()]);
+    },
   };
 }
+
+const STATUS_PATH = '/v1/status';
 
 const pathOf = (vmId: string): string => `/v1/vms/${encodeURIComponent(vmId)}`;
 

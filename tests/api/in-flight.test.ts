@@ -36,9 +36,16 @@ describe('requests in flight', () => {
     const refused = await untilAnswered(429);
     expect(refused.problem().code).toBe('overloaded');
     expect(refused.headers.get('retry-after')).toBe('1');
+    // Turned away at the door, it is told and counted like everybody else.
+    expect(refused.headers.get('content-type')).toContain('application/problem+json');
+    expect(refused.headers.get('x-content-type-options')).toBe('nosniff');
+    expect(refused.headers.get('x-request-id')).toBe(refused.problem().requestId);
+    expect((await server.call('/readyz?any', { token: null })).status).not.toBe(429);
     expect((await server.call('/healthz', { token: null })).status).toBe(200);
     for (const one of held) one.cut();
     expect((await untilAnswered(200)).status).toBe(200);
+    const metrics = (await server.call('/metrics')).text;
+    expect(metrics).toMatch(/berth_http_requests_total\{[^}]*status="429"[^}]*\} [1-9]/);
   });
 
   it('make nothing when their caller goes before the end of the body', async () => {

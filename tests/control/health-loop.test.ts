@@ -17,6 +17,7 @@ import { changed } from '../sim/changed.js';
 
 const PERIOD_MS = 10_000;
 const DEADLINE_MS = 1_000;
+const SLOTS = 16;
 
 /** A replica as far as it looks at hosts. */
 interface Looker {
@@ -104,7 +105,7 @@ describe('looks at the fleet', () => {
     };
     const settings = {
       periodS: PERIOD_MS / 1_000,
-      concurrencyMax: 16,
+      concurrencyMax: SLOTS,
       onMissing: 'mark',
       breaker: watchRules(PERIOD_MS / 1_000, DEADLINE_MS, { share: 0.3, hostsMin: 3 }),
       flapping: flappingRule({ changesMax: 6, windowS: 3_600, cordonS: 3_600 }),
@@ -234,6 +235,56 @@ describe('looks at the fleet', () => {
     expect(await states([back])).toEqual(['suspect']);
     await pass(0.5);
     expect(await states([back, lost])).toEqual(['up', 'suspect']);
+  });
+
+  it('hears a fleet that joins at once, with few calls at a time, whoever hangs', async () => {
+    let open = 0;
+    let openMax = 0;
+    let saves = 0;
+    const only = looker({
+      async contacts(hostId) {
+        open += 1;
+        openMax = Math.max(openMax, open);
+        await clock.sleep(2);
+        open -= 1;
+        return catalogue.contacts(hostId);
+      },
+      async saveHostPolls(polls) {
+        saves += 1;
+        await clock.sleep(20);
+        return catalogue.saveHostPolls(polls);
+      },
+    });
+    const hosts = await fleet(500);
+    const [hung, well] = [hosts.slice(0, 5), hosts.slice(5)];
+    for (const host of hung) silent.add(host);
+    const polled = Promise.all(hosts.map((host) => only.loop.pollHost(host)));
+    await clock.runUntil(DEADLINE_MS / 2);
+    expect(await states(well)).toEqual(all(well, 'up'));
+    expect(await states(hung)).toEqual(all(hung, 'joining'));
+    expect(openMax).toBe(SLOTS);
+    expect(saves).toBeLessThan(hosts.length / 10);
+    await clock.runUntil(2 * DEADLINE_MS);
+    await polled;
+    expect(await catalogue.contacts(hung[0])).toMatchObject([{ missedPolls: 1 }]);
+  });
+
+  it('tells each poll of a host whether it was saved', async () => {
+    let away = true;
+    const only = looker({
+      saveHostPolls: (polls) =>
+        away ? Promise.reject(new Error('away')) : catalogue.saveHostPolls(polls),
+    });
+    const hosts = await fleet(3);
+    const poll = () => Promise.allSettled(hosts.map((host) => only.loop.pollHost(host)));
+    const first = poll();
+    await clock.runUntil(DEADLINE_MS);
+    expect((await first).map(({ status }) => status)).toEqual(all(hosts, 'rejected'));
+    away = false;
+    const second = poll();
+    await clock.runUntil(2 * DEADLINE_MS);
+    expect((await second).map(({ status }) => status)).toEqual(all(hosts, 'fulfilled'));
+    expect(await states(hosts)).toEqual(all(hosts, 'up'));
   });
 
   it('drops the look of a replica that stood still while another one looked', async () => {

@@ -1,7 +1,7 @@
 /** The real client against a real agent, and against servers that lie, stall and break. */
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTcpServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { createAgents } from '../../src/fleet/native-client.js';
@@ -366,6 +366,31 @@ describe('answers that cannot be used', () => {
       isFirst = false;
     };
     expect(await agents.status(contact())).toMatchObject({ hostId: 'host-1' });
+  });
+
+  it('polls over one connection that is kept, whatever becomes of orders', async () => {
+    const patient = createAgents({ log: silentLog, deadlineMs: 60_000, connectionsPerHost: 2 });
+    const polled = new Set<Socket>();
+    const ordered = new Set<Socket>();
+    answer = (request, response) => {
+      (request.method === 'GET' ? polled : ordered).add(request.socket);
+      if (request.method === 'GET') say(200, status)(request, response);
+    };
+    const orders = ['vm-1', 'vm-2', 'vm-3'].map((id) =>
+      failureOf(patient.ensureVm(contact(), orderOf(id))),
+    );
+    await until(
+      () => Promise.resolve(ordered.size),
+      (size) => size === 2,
+    );
+    await Promise.all(Array.from({ length: 5 }, () => patient.status(contact())));
+    await patient.status(contact());
+    expect([polled.size, ordered.size]).toEqual([1, 2]);
+    // Those that were sent again, too.
+    answer = (request) => request.socket.destroy();
+    for (const socket of ordered) socket.destroy();
+    for (const failure of await Promise.all(orders)) expect(failure.code).toBe('agent_unreachable');
+    await patient.close();
   });
 
   it('what is not HTTP is unreachable', async () => {
