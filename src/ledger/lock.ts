@@ -24,7 +24,6 @@ const WANTED_MS = 40;
 const FREED_MS = 1_000;
 
 export class PlacementLock {
-  readonly #redis: Redis;
   readonly #waiting: Redis;
   readonly #redlock: Redlock;
   readonly #key: string;
@@ -53,7 +52,6 @@ export class PlacementLock {
       readonly clock: Clock;
     },
   ) {
-    this.#redis = redis;
     this.#waiting = waiting;
     this.#wantedKey = options.wantedKey;
     this.#freedKey = options.freedKey;

@@ -160,3 +160,126 @@ begin
     returning vms.id;
 end
 $$;
+
+-- Both tables of it hold what the statement has changed, and nothing else.
+alter function tell_of_changed_vms() set enable_hashjoin = on;
+
+-- What a host says of its VMs, taken over into what is seen of them; see reports.ts. `judged` holds
+-- every free VM of the host beside what is said of it, `news` what that means.
+-- said: {<VM id>: {assignment, state, reason}}
+-- heard_at: up to when what is recorded was there before the report was made
+-- strikes_max: so many reports in a row must speak against the records
+-- Answers for each VM that was written to whether more than a strike has changed.
+create function take_over_report(
+  reporter text, its_boot text, its_report bigint, said jsonb, heard_at timestamptz,
+  recreates boolean, strikes_max integer, believed_max bigint,
+  missing jsonb, recreated jsonb, outdated_reason jsonb, untold jsonb)
+returns setof boolean
+language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+  return query
+    with newest as materialized (
+      -- Locked, so that a newer report waits with its VMs until these are written.
+      select id from hosts
+      where id = reporter and boot_id = its_boot and report = its_report for share
+    ), free as materialized (
+      select vms.* from vms
+      where vms.host_id = (select id from newest) and vms.state not in ('failed', 'deleted')
+        and vms.moving_to is null
+        and (vms.lease_until is null or vms.lease_until < clock_timestamp())
+      order by vms.id for no key update
+    ), named as (
+      select free.*, said ? free.id as is_named,
+        (said -> free.id ->> 'assignment')::bigint as said_assignment
+      from free
+    ), seen as (
+      select free.*,
+        case when said_assignment = a.assignment then said -> free.id ->> 'state' end as said_state,
+        nullif(said -> free.id -> 'reason', 'null') as said_reason,
+        not is_named and has_run and desired_state <> 'deleted'
+          and free.state not in ('placed', 'creating')
+          and updated_at <= heard_at
+          and not (select is_open from fleet_watch) as is_absent,
+        coalesce(said_assignment > a.assignment and said_assignment <= believed_max, false)
+          as is_behind,
+        coalesce(said_assignment < a.assignment, false) and free.state = 'unknown' and has_run
+          and updated_at <= heard_at as is_untold
+      from named as free
+      left join allocations a on a.vm_id = free.id
+    ), judged as (
+      select *,
+        case when is_named then 0 when is_absent then least(missing_strikes + 1, strikes_max)
+          else missing_strikes end as strikes,
+        is_absent and missing_strikes + 1 >= strikes_max as is_lost,
+        case when is_behind then outdated_strikes + 1 else 0 end as outdated,
+        is_behind and outdated_strikes + 1 >= strikes_max as is_outdated
+      from seen
+    ), news as (
+      select id, state as old_state, reason as old_reason, has_run as had_run, due_at as old_due_at,
+        desired_state,
+        said_assignment, strikes, outdated, is_outdated, is_lost, is_untold,
+        is_outdated or (is_lost and recreates) as is_renewed,
+        case
+          when is_outdated then true
+          when is_lost and recreates then false
+          else has_run or coalesce(said_state = 'running', false)
+        end as has_run,
+        case
+          when desired_state = 'deleted' then state
+          when is_outdated or (is_lost and recreates) then 'placed'
+          when is_lost then 'unknown'
+          when is_untold then 'placed'
+          when said_state = 'failed' and has_run and state in ('running', 'unknown') then 'stopped'
+          when said_state = 'failed' then state
+          else coalesce(said_state, state)
+        end as state,
+        case
+          when desired_state = 'deleted' then reason
+          when is_outdated then outdated_reason
+          when is_lost and recreates then recreated
+          when is_lost then missing
+          when is_untold then untold
+          when said_state = 'failed' and has_run and state in ('running', 'unknown')
+            then said_reason
+          when said_state <> 'failed' and said_state <> state then said_reason
+          else reason
+        end as reason
+      from judged
+    ), steps as (
+      select *,
+        desired_state = 'deleted'
+          or (state not in (desired_state, 'deleting') and (state <> 'unknown' or not has_run))
+          as may_move
+      from news
+    ), changes as materialized (
+      select *,
+        state <> old_state or has_run <> had_run or reason is distinct from old_reason or is_renewed
+          or (may_move and (old_due_at is null or old_due_at > clock_timestamp())) as is_change
+      from steps
+    ), renewed as (
+      update allocations set
+        assignment = next_assignment_above(coalesce(changes.said_assignment, 0))
+      from changes where allocations.vm_id = changes.id and changes.is_renewed
+    )
+    update vms set
+      state = changes.state, reason = changes.reason, has_run = changes.has_run,
+      missing_strikes = case when changes.is_renewed then 0 else changes.strikes end,
+      missing_since = case when changes.strikes > 0 and not changes.is_renewed
+        then coalesce(vms.missing_since, clock_timestamp()) end,
+      outdated_strikes = case when changes.is_renewed then 0 else changes.outdated end,
+      tries = case when changes.is_renewed then 0 else vms.tries end,
+      due_at = case when changes.may_move then least(changes.old_due_at, clock_timestamp()) end,
+      updated_at = case
+        when changes.state = changes.old_state
+          and changes.reason is not distinct from changes.old_reason
+        then vms.updated_at else clock_timestamp() end
+    from changes
+    where vms.id = changes.id and (changes.is_change
+      or changes.strikes <> vms.missing_strikes or changes.outdated <> vms.outdated_strikes)
+    returning changes.is_change;
+end
+$$;
