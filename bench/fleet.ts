@@ -12,7 +12,7 @@ import pg from 'pg';
 import { freePort } from '../tests/support/free-port.js';
 import { startPostgres, type TestPostgres } from '../tests/support/postgres.js';
 import { startRedis, type RedisServer } from '../tests/support/redis.js';
-import { addressOf, hostIdOf, TOTALS } from './null-agents.js';
+import { addressOf, hostIdOf, TOTALS, totalsWith } from './null-agents.js';
 
 export const TOKEN = 'a-token-for-the-benchmark';
 export const HEADERS = { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' };
@@ -36,6 +36,7 @@ type Amounts = Readonly<Record<string, number>>;
 export class BenchFleet {
   readonly agentsPort: number;
   readonly #dataDir: string;
+  #totals = TOTALS;
   readonly #children: ChildProcess[] = [];
 
   private constructor(
@@ -65,8 +66,11 @@ export class BenchFleet {
     return child;
   }
 
-  agents(count: number): Promise<ChildProcess> {
-    return this.fork('./null-agents.ts', [count.toString(), this.agentsPort.toString()]);
+  /** @param cores of each host; as many as a middling one has when nothing is said */
+  agents(count: number, cores = TOTALS.cpu.total): Promise<ChildProcess> {
+    this.#totals = totalsWith(cores);
+    const args = [count, this.agentsPort, cores].map((number) => number.toString());
+    return this.fork('./null-agents.ts', args);
   }
 
   async replica(env: Readonly<Record<string, string>> = {}): Promise<Replica> {
@@ -142,7 +146,7 @@ export class BenchFleet {
         name: hostIdOf(index),
         address: `http://${addressOf(index)}:${this.agentsPort.toString()}`,
         credential: 'a-credential-for-the-benchmark-only',
-        totals: TOTALS,
+        totals: this.#totals,
         agent: { version: 'null', bootId: 'null' },
       }),
     });

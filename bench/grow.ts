@@ -20,6 +20,8 @@ const { values } = parseArgs({
 const rounds = Number(values.rounds);
 const seconds = Number(values.seconds);
 const CONNECTIONS = 64;
+const MIDDLING_CORES = 64;
+const CORES_IN_ALL = 64_000;
 
 interface Size {
   readonly hosts: number;
@@ -31,7 +33,8 @@ async function measure(hosts: number): Promise<Size> {
   const fleet = await BenchFleet.start();
   try {
     const echoPort = await freePort();
-    await fleet.agents(hosts);
+    // Room for all that is created, however few they are.
+    await fleet.agents(hosts, Math.max(MIDDLING_CORES, CORES_IN_ALL / hosts));
     await fleet.fork('./baselines.ts', ['echo', echoPort.toString()]);
     const { url, port } = await fleet.replica();
     await fleet.join(url, hosts);

@@ -2,7 +2,7 @@
  * Agents that answer at once and run nothing, but know what they were told to run, so that a
  * benchmark measures the control plane and not the disks of hosts. One process, one loopback address per host, and one
  * listener for all of them: with one for each, 10,000 hosts and a connection to each of them were more files than a
- * process may open. Usage: null-agents COUNT PORT
+ * process may open. Usage: null-agents COUNT PORT [CORES]
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -26,6 +26,14 @@ export const TOTALS = {
   memory: { total: 262_144, source: 'configured' as const },
   disk: { total: 4_194_304, source: 'configured' as const },
 };
+
+/** Hosts of more or fewer cores. */
+export const totalsWith = (cores: number): typeof TOTALS => ({
+  ...TOTALS,
+  cpu: { ...TOTALS.cpu, total: cores },
+});
+
+const totals = totalsWith(Number(process.argv[4] ?? TOTALS.cpu.total));
 
 /** Numbers of reports rise, for each host. */
 let report = 0;
@@ -68,7 +76,7 @@ function answer(
           report: (report += 1),
           uptimeS: 1,
           load: [0, 0, 0],
-          totals: TOTALS,
+          totals,
           used: {},
           allocated: {},
           driver: 'null',
