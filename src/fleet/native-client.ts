@@ -72,15 +72,21 @@ export function createAgents(options: NativeClientOptions): NativeClient {
   const orders = open(options.connectionsPerHost ?? CONNECTIONS_PER_HOST);
 
   const send = async (contact: AgentContact, call: Call): Promise<Reply> => {
-    const signal = AbortSignal.timeout(deadlineMs);
     const origin = originOf(contact, networks);
     const connections = call.path === STATUS_PATH ? polls : orders;
+    const limit = new AbortController();
+    // AbortSignal.timeout cannot be called off: each would make its error later, for nobody.
+    const timer = setTimeout(() => {
+      limit.abort(new DOMException('it took too long', 'TimeoutError'));
+    }, deadlineMs);
     try {
-      return await sendOnce(connections, origin, contact, call, signal);
+      return await sendOnce(connections, origin, contact, call, limit.signal);
     } catch (cause) {
       // The agent may have closed an idle connection just as it was used. Every call is idempotent.
       if (!isReset(cause)) throw cause;
-      return await sendOnce(connections, origin, contact, call, signal);
+      return await sendOnce(connections, origin, contact, call, limit.signal);
+    } finally {
+      clearTimeout(timer);
     }
   };
 
