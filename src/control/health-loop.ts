@@ -54,11 +54,13 @@ export class HealthLoop {
   readonly #told = new Set<string>();
   readonly #stopped = new AbortController();
   /**
-   * Polls of one host and what they found: when a whole fleet joins at once, they must neither take
-   * all connections to the database nor wait so long for one that they fail.
+   * Polls of one host and what they found: when a whole fleet joins at once, they must not all want
+   * a connection to the database at the same time.
    */
   readonly #inSlot: InSlot;
-  readonly #found = new Batches<Asked>(BATCH, (asked) => this.#save(asked, false));
+  readonly #found = new Batches<Asked>(BATCH, (asked) => this.#saveFound(asked));
+  /** Polls of one host that have not begun: whoever wants another one has this one. */
+  readonly #queued = new Map<string, Promise<void>>();
   /**
    * The share of the fleet that its last look missed, where so much was missing that this replica
    * may be cut off itself: who hears more looks first. 0: nothing like that.
@@ -97,8 +99,14 @@ export class HealthLoop {
   }
 
   /** One look at one host, when something suggests that it has changed. */
-  async pollHost(hostId: string): Promise<void> {
-    await this.#pollOne(async () => (await this.#ports.catalogue.contacts(hostId))[0]);
+  pollHost(hostId: string): Promise<void> {
+    const queued = this.#queued.get(hostId);
+    if (queued !== undefined) return queued;
+    const poll = this.#pollOne(hostId).finally(() => {
+      if (this.#queued.get(hostId) === poll) this.#queued.delete(hostId);
+    });
+    this.#queued.set(hostId, poll);
+    return poll;
   }
 
   /**
@@ -111,7 +119,7 @@ export class HealthLoop {
     const [target] = await this.#ports.catalogue.contacts(hostId);
     if (target === undefined) throw new DomainError('not_found', `There is no host ${hostId}.`);
     if (target.state !== 'up') {
-      await this.#pollOne(() => Promise.resolve(target));
+      await this.pollHost(hostId);
       return;
     }
     const changed = await this.#ports.catalogue.saveHostReport(hostId, status);
@@ -228,13 +236,25 @@ export class HealthLoop {
   }
 
   /** That one host misses one poll between two looks means nothing, unless it is new. */
-  async #pollOne(find: () => Promise<Target | undefined>): Promise<void> {
+  async #pollOne(hostId: string): Promise<void> {
     const asked = await this.#inSlot(async () => {
-      const target = await find();
+      this.#queued.delete(hostId);
+      const [target] = await this.#ports.catalogue.contacts(hostId);
       return target === undefined ? null : this.#ask(target);
     });
     if (asked === null) return;
     if (asked.status !== null || asked.target.state === 'joining') await this.#found.hand(asked);
+  }
+
+  /** Two polls of one host are saved one after the other. */
+  async #saveFound(asked: readonly Asked[]): Promise<void> {
+    const firsts = new Map<string, Asked>();
+    for (const one of asked) {
+      if (!firsts.has(one.target.hostId)) firsts.set(one.target.hostId, one);
+    }
+    await this.#save([...firsts.values()], false);
+    const rest = asked.filter((one) => firsts.get(one.target.hostId) !== one);
+    if (rest.length > 0) await this.#saveFound(rest);
   }
 
   async #save(asked: readonly Asked[], held: boolean): Promise<void> {

@@ -14,8 +14,8 @@ export interface CellKeys {
   readonly stagings: string;
   /** The placement lock. */
   readonly lock: string;
-  /** There for a moment after somebody did not get the lock. */
-  readonly lockWanted: string;
+  /** Hash that has a field for each process that waits for the lock. */
+  readonly lockWaiters: string;
   /** List that has an entry for a moment after the lock was given back. */
   readonly lockFreed: string;
   /** What all of these begin with; for scripts. A ledger's keys go on with its incarnation and `:`. */
@@ -58,7 +58,7 @@ export function cellKeys(cell: string): CellKeys {
     log: `${prefix}log`,
     stagings: `${prefix}stagings`,
     lock: `${prefix}lock:placement`,
-    lockWanted: `${prefix}lock:wanted`,
+    lockWaiters: `${prefix}lock:waiters`,
     lockFreed: `${prefix}lock:freed`,
     prefix,
     ledger: (incarnation) => keysUnder(`${prefix}${incarnation}:`),

@@ -120,7 +120,7 @@ class RedisLedger implements Ledger<HostTable>, LedgerInspection {
     const waiter = randomUUID();
     this.#lock = new PlacementLock(redis.lock, redis.waiting, {
       key: this.#keys.lock,
-      wantedKey: this.#keys.lockWanted,
+      waitersKey: this.#keys.lockWaiters,
       freedKey: this.#keys.lockFreed,
       waiter,
       leaseMs: options.lockLeaseMs ?? LOCK_LEASE_MS,

@@ -17,7 +17,7 @@ const WAIT_MAX_MS = 5_000;
 const DRIFT_FACTOR = 0.01;
 const DRIFT_MS = 2;
 
-/** How long a try that failed is remembered: longer than the pause until the next one. */
+/** How long it is remembered that anybody waits: longer than the pause until the next try. */
 const WANTED_MS = 40;
 
 /** How long it is told that the lock was given back. Told in vain, it costs somebody one try. */
@@ -27,13 +27,13 @@ export class PlacementLock {
   readonly #waiting: Redis;
   readonly #redlock: Redlock;
   readonly #key: string;
-  readonly #wantedKey: string;
+  readonly #waitersKey: string;
   readonly #freedKey: string;
   readonly #waiter: string;
   readonly #leaseMs: number;
   readonly #clock: Clock;
-  /** Whether this one has given the lock back to somebody else. */
-  #gaveWay = false;
+  /** When this one gave the lock back to somebody else; -Infinity when nobody else wanted it. */
+  #gaveWayAt = -Infinity;
 
   /**
    * @param redis a connection of its own, so that nothing large ever stands before the lock
@@ -44,7 +44,7 @@ export class PlacementLock {
     waiting: Redis,
     options: {
       readonly key: string;
-      readonly wantedKey: string;
+      readonly waitersKey: string;
       readonly freedKey: string;
       /** What tells this process from others that wait. */
       readonly waiter: string;
@@ -53,7 +53,7 @@ export class PlacementLock {
     },
   ) {
     this.#waiting = waiting;
-    this.#wantedKey = options.wantedKey;
+    this.#waitersKey = options.waitersKey;
     this.#freedKey = options.freedKey;
     this.#waiter = options.waiter;
     this.#redlock = new Redlock([redis], { retryCount: 0, driftFactor: DRIFT_FACTOR });
@@ -68,19 +68,18 @@ export class PlacementLock {
    */
   async acquire(): Promise<Lease> {
     const until = this.#clock.monotonic() + WAIT_MAX_MS;
-    // It is nearer to the lock than who is being told: it would always be first.
-    if (this.#gaveWay) await this.#untilFreed();
-    this.#gaveWay = false;
+    await this.#letOthersGoFirst();
     for (;;) {
       const since = this.#clock.monotonic();
       try {
         const lock = await this.#redlock.acquire([this.#key], this.#leaseMs);
+        this.#waiting.hdel(this.#waitersKey, this.#waiter).catch(() => undefined);
         return new Lease(lock, {
           sinceMs: since,
           leaseMs: this.#leaseMs,
           clock: this.#clock,
           onRelease: (isWanted) => {
-            this.#gaveWay = isWanted;
+            this.#gaveWayAt = isWanted ? this.#clock.monotonic() : -Infinity;
             this.#tellFreed();
           },
         });
@@ -92,11 +91,20 @@ export class PlacementLock {
     }
   }
 
-  /** Redis wakes those who wait one by one, who has waited longest first. */
+  /** Who has just given the lock back is nearer to it than who is being told: it would always win. */
+  async #letOthersGoFirst(): Promise<void> {
+    const hasJustGivenWay = this.#clock.monotonic() - this.#gaveWayAt < RETRY_MS;
+    this.#gaveWayAt = -Infinity;
+    // A courtesy: whether the lock can be had, the try itself tells.
+    if (hasJustGivenWay) await this.#untilFreed().catch(() => undefined);
+  }
+
+  /** Redis wakes those who wait one by one, in the order of their last tries. */
   async #untilFreed(): Promise<void> {
     const waiting = this.#waiting
       .pipeline()
-      .set(this.#wantedKey, this.#waiter, 'PX', WANTED_MS)
+      .hset(this.#waitersKey, this.#waiter, '')
+      .pexpire(this.#waitersKey, WANTED_MS)
       .blpop(this.#freedKey, RETRY_MS / 1_000);
     await replies(waiting);
   }

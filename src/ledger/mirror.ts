@@ -155,20 +155,20 @@ export class Mirror {
 
   async #ask(raiseFence: boolean) {
     const seenBefore = this.#highWater.seen(this.#incarnation);
-    const { meta, log, lockWanted } = this.#keys;
+    const { meta, log, lockWaiters } = this.#keys;
     const pipeline = this.#redis.pipeline();
     if (raiseFence) pipeline.hincrby(meta, 'fence', 1);
     pipeline.hmget(meta, 'incarnation', 'seq');
     pipeline.xrange(log, `(${this.#entryId}`, '+', 'COUNT', ENTRIES_MAX);
-    pipeline.get(lockWanted);
+    pipeline.hkeys(lockWaiters);
     const answers = await replies(pipeline);
     const fence = raiseFence ? Number(answers.shift()) : 0;
-    const [known, entries, wanted] = answers as [
+    const [known, entries, waiters] = answers as [
       readonly (string | null)[],
       readonly Entry[],
-      string | null,
+      readonly string[],
     ];
-    this.#lockIsWanted = wanted !== null && wanted !== this.#waiter;
+    this.#lockIsWanted = waiters.some((waiter) => waiter !== this.#waiter);
     const [incarnation, seq] = known;
     if (incarnation === null || incarnation === undefined) throw rebuilding('there is no ledger');
     if (this.#highWater.isLost(incarnation)) throw rebuilding('Redis has lost changes');

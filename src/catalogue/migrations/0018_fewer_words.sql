@@ -35,14 +35,6 @@ begin
     return next;
     return;
   end if;
-  if (select count(distinct id) from unnest(ids) as i(id)) < cardinality(ids)
-    or exists (select from vms where id = any (ids))
-    or exists (select from orphans where vm_id = any (ids))
-    or exists (select from allocations where booking_id = any (booking_ids))
-  then
-    return;
-  end if;
-
   if (select count(distinct id) from unnest(host_ids) as i(id)) < cardinality(host_ids) then
     select array_agg(host_id), array_agg(sums) into touched, asked
       from (
@@ -80,6 +72,14 @@ begin
       ) as sums
     ) as judged;
   if is_full is distinct from false or cardinality(open_hosts) < cardinality(touched) then
+    return;
+  end if;
+  -- Behind the locks of the hosts: an orphan may have been noted while they were waited for.
+  if (select count(distinct id) from unnest(ids) as i(id)) < cardinality(ids)
+    or exists (select from vms where id = any (ids))
+    or exists (select from orphans where vm_id = any (ids))
+    or exists (select from allocations where booking_id = any (booking_ids))
+  then
     return;
   end if;
   update hosts set allocated = one.after
