@@ -37,7 +37,7 @@ import type { SchedulerSettings } from './settings.js';
 const ROUNDS_MAX = 5;
 
 /** Fewer are recorded in one go: two records would cost more than the wait for one. */
-const HALVED_MIN = 16;
+const HALVED_MIN = 24;
 
 export class Scheduler {
   readonly #ports: Ports;
@@ -238,7 +238,7 @@ export class Scheduler {
     try {
       // Before anybody is taken: more come meanwhile.
       if (!isFresh) await turn.catchUp();
-      open = this.#queue.take(this.#sizeOfNext(turn));
+      open = this.#queue.take(this.#sizeOfNext());
       if (open.length === 0) return null;
       telemetry.observe('berth_placement_batch_size', sizeOf(open));
       for (let round = 0; open.length > 0 && round < ROUNDS_MAX; round += 1) {
@@ -273,14 +273,11 @@ export class Scheduler {
     }
   }
 
-  /**
-   * Requests that the next batch takes. Where another replica waits for the lock, it places while
-   * these are recorded: then there is nothing to gain from halves.
-   */
-  #sizeOfNext({ isWanted }: PlacementTurn<HostTable>): number {
+  /** Requests that the next batch takes. */
+  #sizeOfNext(): number {
     const { size } = this.#queue;
-    const isHalved = size >= HALVED_MIN && !this.#recorder.busy && !isWanted;
-    return Math.min(isHalved ? Math.ceil(size / 2) : size, this.#settings.batchMax);
+    const share = this.#recorder.busy || size < HALVED_MIN ? size : Math.ceil(size / 2);
+    return Math.min(share, this.#settings.batchMax);
   }
 
   /** Chooses hosts and books them in the mirror, so that the next one sees it. */
