@@ -36,6 +36,8 @@ const CONNECTIONS_PER_HOST = 8;
 const ANSWER_BYTES_MAX = 4 * 1024 * 1024;
 /** Where an agent does not say how long it keeps a connection. */
 const KEEP_ALIVE_MS = 4_000;
+/** However long an agent would keep one: polls come again, and orders to thousands of hosts may not. */
+const KEPT_MAX_MS = { polls: 10 * 60_000, orders: 2_000 };
 
 interface Call {
   readonly method: Dispatcher.HttpMethod;
@@ -56,11 +58,12 @@ export interface Schema<T> {
 export function createAgents(options: NativeClientOptions): NativeClient {
   const { log, deadlineMs = DEADLINE_MS } = options;
   const networks = fleetNetworks(options.networks ?? PRIVATE_NETWORKS);
-  const open = (connectionsPerHost: number) =>
+  const open = (connectionsPerHost: number, keptMaxMs: number) =>
     new Connections({
       connections: connectionsPerHost,
       pipelining: 1,
-      keepAliveTimeout: KEEP_ALIVE_MS,
+      keepAliveTimeout: Math.min(KEEP_ALIVE_MS, keptMaxMs),
+      keepAliveMaxTimeout: keptMaxMs,
       connect: { timeout: deadlineMs },
       headersTimeout: deadlineMs,
       bodyTimeout: deadlineMs,
@@ -68,8 +71,8 @@ export function createAgents(options: NativeClientOptions): NativeClient {
     });
   // Every host is polled all the time, and few have orders: a pool takes 28 KB where one connection
   // takes 7, and a poll shall not wait for orders anyway.
-  const polls = open(1);
-  const orders = open(options.connectionsPerHost ?? CONNECTIONS_PER_HOST);
+  const polls = open(1, KEPT_MAX_MS.polls);
+  const orders = open(options.connectionsPerHost ?? CONNECTIONS_PER_HOST, KEPT_MAX_MS.orders);
 
   const send = async (contact: AgentContact, call: Call): Promise<Reply> => {
     const origin = originOf(contact, networks);

@@ -77,18 +77,20 @@ interface Source {
   readonly sha1: string;
 }
 
-const sources = new Map<ScriptName, Source>();
+const textOf = (path: string): string => readFileSync(new URL(path, import.meta.url), 'utf8');
+
+/** Read when the program starts: later there may be no file left to open. */
+const SOURCES = new Map<string, Source>(
+  Object.entries<Shape>(SCRIPTS).map(([name, { onBooks }]) => {
+    const body = textOf(`./scripts/${name}.lua`);
+    const text = onBooks === true ? `${textOf('./books.lua')}\n${body}` : body;
+    return [name, { text, sha1: createHash('sha1').update(text).digest('hex') }];
+  }),
+);
 
 function sourceOf(name: ScriptName): Source {
-  let source = sources.get(name);
-  if (source === undefined) {
-    const shape: Shape = SCRIPTS[name];
-    const read = (path: string) => readFileSync(new URL(path, import.meta.url), 'utf8');
-    const body = read(`./scripts/${name}.lua`);
-    const text = shape.onBooks ? `${read('./books.lua')}\n${body}` : body;
-    source = { text, sha1: createHash('sha1').update(text).digest('hex') };
-    sources.set(name, source);
-  }
+  const source = SOURCES.get(name);
+  invariant(source !== undefined, `script ${name} has a file`);
   return source;
 }
 
