@@ -45,12 +45,12 @@ export function createApp(options: AppOptions): RequestListener {
     if (exchange.isAdmitted || probes.has(path)) {
       app(request, Object.assign(response, { locals: { exchange } }));
     } else {
-      exchange.fail(tooMuchToDo());
+      exchange.fail(overloaded());
     }
   };
 }
 
-const tooMuchToDo = (): DomainError =>
+const overloaded = (): DomainError =>
   new DomainError('overloaded', 'This replica has too much to do; try again soon.', {
     retryAfterS: 1,
   });
