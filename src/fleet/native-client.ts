@@ -3,7 +3,7 @@
  * in time and size and checked, and what cannot be used counts as no answer (I11). Retrying is left
  * to the callers, who know what they want by then.
  */
-import { Agent as Connections, type Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
 import type { AgentStatus, AgentVm } from '../model/agent-report.js';
 import { DomainError } from '../model/errors.js';
 import type { AgentContact, Agents, Log } from '../model/ports.js';
@@ -16,13 +16,14 @@ import {
   type StopBody,
 } from '../wire/agent.js';
 import { fleetNetworks, hostIn, PRIVATE_NETWORKS, type FleetNetworks } from './addresses.js';
+import { HostConnections, type CallKind } from './connections.js';
 import { refusalOf, saysUnknown } from './refusals.js';
 
 export interface NativeClientOptions {
   readonly log: Log;
   /** For a whole call, from connecting to the last byte. */
   readonly deadlineMs?: number | undefined;
-  /** Connections for orders to one host: a host that hangs must not take more than these and one for polls. */
+  /** Connections for orders to one host: a host that hangs must not take many more than these. */
   readonly connectionsPerHost?: number | undefined;
   /** Where agents may be, in CIDR notation; the private networks when absent. */
   readonly networks?: readonly string[] | undefined;
@@ -34,10 +35,6 @@ export type NativeClient = Agents & { close(): Promise<void> };
 const DEADLINE_MS = 4_000;
 const CONNECTIONS_PER_HOST = 8;
 const ANSWER_BYTES_MAX = 4 * 1024 * 1024;
-/** Where an agent does not say how long it keeps a connection. */
-const KEEP_ALIVE_MS = 4_000;
-/** However long an agent would keep one: polls come again, and orders to thousands of hosts may not. */
-const KEPT_MAX_MS = { polls: 10 * 60_000, orders: 2_000 };
 
 interface Call {
   readonly method: Dispatcher.HttpMethod;
@@ -58,36 +55,28 @@ export interface Schema<T> {
 export function createAgents(options: NativeClientOptions): NativeClient {
   const { log, deadlineMs = DEADLINE_MS } = options;
   const networks = fleetNetworks(options.networks ?? PRIVATE_NETWORKS);
-  const open = (connectionsPerHost: number, keptMaxMs: number) =>
-    new Connections({
-      connections: connectionsPerHost,
-      pipelining: 1,
-      keepAliveTimeout: Math.min(KEEP_ALIVE_MS, keptMaxMs),
-      keepAliveMaxTimeout: keptMaxMs,
-      connect: { timeout: deadlineMs },
-      headersTimeout: deadlineMs,
-      bodyTimeout: deadlineMs,
-      maxResponseSize: ANSWER_BYTES_MAX,
-    });
-  // Every host is polled all the time, and few have orders: a pool takes 28 KB where one connection
-  // takes 7, and a poll shall not wait for orders anyway.
-  const polls = open(1, KEPT_MAX_MS.polls);
-  const orders = open(options.connectionsPerHost ?? CONNECTIONS_PER_HOST, KEPT_MAX_MS.orders);
+  const connections = new HostConnections({
+    deadlineMs,
+    answerBytesMax: ANSWER_BYTES_MAX,
+    ordersPerHost: options.connectionsPerHost ?? CONNECTIONS_PER_HOST,
+  });
 
   const send = async (contact: AgentContact, call: Call): Promise<Reply> => {
     const origin = originOf(contact, networks);
-    const connections = call.path === STATUS_PATH ? polls : orders;
+    const kind: CallKind = call.path === STATUS_PATH ? 'poll' : 'order';
     const limit = new AbortController();
     // AbortSignal.timeout cannot be called off: each would make its error later, for nobody.
     const timer = setTimeout(() => {
       limit.abort(new DOMException('it took too long', 'TimeoutError'));
     }, deadlineMs);
+    const once = () =>
+      connections.use(origin, kind, (over) => sendOnce(over, origin, contact, call, limit.signal));
     try {
-      return await sendOnce(connections, origin, contact, call, limit.signal);
+      return await once();
     } catch (cause) {
       // The agent may have closed an idle connection just as it was used. Every call is idempotent.
       if (!isReset(cause)) throw cause;
-      return await sendOnce(connections, origin, contact, call, limit.signal);
+      return await once();
     } finally {
       clearTimeout(timer);
     }
@@ -158,9 +147,7 @@ export function createAgents(options: NativeClientOptions): NativeClient {
       ).catch(nullIfUnknown);
       return answer?.gone ?? true;
     },
-    async close() {
-      await Promise.all([polls.close(), orders.close()]);
-    },
+    close: () => connections.close(),
   };
 }
 
@@ -181,7 +168,7 @@ export function originOf({ address, ip }: AgentContact, networks: FleetNetworks)
 }
 
 async function sendOnce(
-  connections: Dispatcher,
+  over: Dispatcher,
   origin: string,
   contact: AgentContact,
   call: Call,
@@ -189,7 +176,7 @@ async function sendOnce(
 ): Promise<Reply> {
   const hasBody = call.body !== undefined;
   // Redirects are not followed: the credential is for this address only.
-  const { statusCode, body } = await connections.request({
+  const { statusCode, body } = await over.request({
     origin,
     path: call.path,
     method: call.method,

@@ -368,7 +368,22 @@ describe('answers that cannot be used', () => {
     expect(await agents.status(contact())).toMatchObject({ hostId: 'host-1' });
   });
 
-  it('polls over one connection that is kept, whatever becomes of orders', async () => {
+  it('asks and orders over one connection that is kept', async () => {
+    const own = createAgents({ log: silentLog });
+    const sockets = new Set<Socket>();
+    answer = (request, response) => {
+      sockets.add(request.socket);
+      say(200, request.method === 'GET' ? status : vm)(request, response);
+    };
+    for (let times = 0; times < 3; times += 1) {
+      await own.status(contact());
+      await own.ensureVm(contact(), orderOf('vm-1'));
+    }
+    expect(sockets.size).toBe(1);
+    await own.close();
+  });
+
+  it('has so many more for orders that hang, and one for polls beside them', async () => {
     const patient = createAgents({ log: silentLog, deadlineMs: 60_000, connectionsPerHost: 2 });
     const polled = new Set<Socket>();
     const ordered = new Set<Socket>();
@@ -376,16 +391,17 @@ describe('answers that cannot be used', () => {
       (request.method === 'GET' ? polled : ordered).add(request.socket);
       if (request.method === 'GET') say(200, status)(request, response);
     };
-    const orders = ['vm-1', 'vm-2', 'vm-3'].map((id) =>
+    const orders = ['vm-1', 'vm-2', 'vm-3', 'vm-4'].map((id) =>
       failureOf(patient.ensureVm(contact(), orderOf(id))),
     );
     await until(
       () => Promise.resolve(ordered.size),
-      (size) => size === 2,
+      (size) => size === 3,
     );
     await Promise.all(Array.from({ length: 5 }, () => patient.status(contact())));
     await patient.status(contact());
-    expect([polled.size, ordered.size]).toEqual([1, 2]);
+    expect([polled.size, ordered.size]).toEqual([1, 3]);
+    expect([...polled].filter((socket) => ordered.has(socket))).toEqual([]);
     // Those that were sent again, too.
     answer = (request) => request.socket.destroy();
     for (const socket of ordered) socket.destroy();
