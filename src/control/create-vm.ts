@@ -88,7 +88,8 @@ export async function createRequestOf(
   return {
     kind: 'create',
     spec,
-    requestHash: fingerprint(input),
+    // An id that was made up just now is in nobody's request.
+    requestHash: input.id === undefined ? '' : fingerprint(input),
     avoid: [],
     by: actor,
     isGone,

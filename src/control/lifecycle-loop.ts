@@ -43,7 +43,7 @@ export class LifecycleLoop implements Driver {
   constructor(context: StepContext, settings: LifecycleSettings) {
     this.#context = context;
     this.#settings = settings;
-    this.#writer = new ProgressWriter(context.ports.catalogue);
+    this.#writer = new ProgressWriter(context.ports.catalogue, context.ports.clock);
     this.#retries = new RetryBudget(context.ports.clock);
     this.#loop = new Loop({
       clock: context.ports.clock,

@@ -1,8 +1,9 @@
 /**
- * Takes what steps found to the catalogue, gathered: while one write is under way, the findings that
- * come meanwhile wait for the next. Thousands of VMs in flight then cost few transactions.
+ * Takes what steps found to the catalogue, gathered: while one write is under way, and for a moment after
+ * one of several, the findings that come meanwhile wait for the next. Thousands of VMs in flight then
+ * cost few transactions, and one alone waits for nothing.
  */
-import type { Catalogue, Progress, WorkItem } from '../model/ports.js';
+import type { Catalogue, Clock, Progress, WorkItem } from '../model/ports.js';
 
 interface Waiting {
   readonly vmId: string;
@@ -15,13 +16,18 @@ interface Waiting {
 /** Findings in one write. */
 const BATCH_MAX = 256;
 
+/** Where several come at once more follow, and a write costs as much as a dozen findings in it. */
+const GATHER_MS = 15;
+
 export class ProgressWriter {
   readonly #catalogue: Pick<Catalogue, 'saveProgress'>;
+  readonly #clock: Pick<Clock, 'sleep'>;
   readonly #waiting: Waiting[] = [];
   #writing = false;
 
-  constructor(catalogue: Pick<Catalogue, 'saveProgress'>) {
+  constructor(catalogue: Pick<Catalogue, 'saveProgress'>, clock: Pick<Clock, 'sleep'>) {
     this.#catalogue = catalogue;
+    this.#clock = clock;
   }
 
   /** @returns false when the VM's lease was lost, and nothing was written */
@@ -42,6 +48,7 @@ export class ProgressWriter {
       } catch (error) {
         for (const waiting of batch) waiting.reject(error);
       }
+      if (batch.length > 1) await this.#clock.sleep(GATHER_MS);
     }
     this.#writing = false;
   }

@@ -73,8 +73,11 @@ export class Recorder {
     await Promise.all(this.#underWay);
   }
 
-  /** Records a batch in the background and answers each of its requests. */
-  record(epoch: number, seq: number, batch: readonly BookedParty[]): void {
+  /**
+   * Records a batch and answers each of its requests.
+   * @returns resolves when that is done, whatever came of it
+   */
+  record(epoch: number, seq: number, batch: readonly BookedParty[]): Promise<void> {
     const work: Promise<void> = this.#record(epoch, seq, batch)
       .catch((error: unknown) => {
         // Whether it was recorded is unknown, so nothing is released: the lease loop asks the
@@ -84,6 +87,7 @@ export class Recorder {
       })
       .finally(() => this.#underWay.delete(work));
     this.#underWay.add(work);
+    return work;
   }
 
   async #record(epoch: number, seq: number, batch: readonly BookedParty[]): Promise<void> {

@@ -15,6 +15,7 @@
 import { DomainError, hasCode, invariant } from '../model/errors.js';
 import type { BookOutcome, PlacementTurn } from '../model/ports.js';
 import type { HostTable } from '../placement/host-table.js';
+import { WakeUp } from '../std/wake-up.js';
 import { NO_DRIVER, type Driver } from './driver.js';
 import { PartyQueue } from './party-queue.js';
 import { placeParty, type PartyProposal } from './place-party.js';
@@ -46,8 +47,8 @@ export class Scheduler {
   readonly #queue = new PartyQueue();
   #running: Promise<void> | null = null;
   #stopping = false;
-  #arriving: Promise<void> | null = null;
-  #onArrival: () => void = () => undefined;
+  /** Poked when a party comes and when a batch has been recorded. */
+  readonly #news: WakeUp;
 
   /**
    * @param onDisagreement called when the catalogue refuses what the ledger granted
@@ -61,6 +62,7 @@ export class Scheduler {
   ) {
     this.#ports = ports;
     this.#settings = settings;
+    this.#news = new WakeUp(ports.clock);
     this.#recorder = new Recorder(ports, {
       onDisagreement,
       placeAgain: (party) => {
@@ -142,7 +144,7 @@ export class Scheduler {
 
   #enqueue(party: Party): void {
     this.#queue.push(party);
-    this.#onArrival();
+    this.#news.poke();
     this.#kick();
   }
 
@@ -202,30 +204,13 @@ export class Scheduler {
    * before it are about to come back: the lock is kept for them, unless another replica wants it.
    */
   async #goesOn(turn: PlacementTurn<HostTable>, until: number): Promise<boolean> {
-    const { clock } = this.#ports;
-    const over = new AbortController();
-    const end = clock.sleep(until - clock.monotonic(), over.signal);
-    try {
-      while (clock.monotonic() < until) {
-        if (this.#queue.size > 0 && !this.#recorder.full) return true;
-        if (turn.isWanted || !this.#recorder.busy) return false;
-        await Promise.race([this.#recorder.next(), this.#arrival(), end]);
-      }
-      return false;
-    } finally {
-      over.abort();
+    for (;;) {
+      const leftMs = until - this.#ports.clock.monotonic();
+      if (leftMs <= 0) return false;
+      if (this.#queue.size > 0 && !this.#recorder.full) return true;
+      if (turn.isWanted || !this.#recorder.busy) return false;
+      await this.#news.sleep(leftMs);
     }
-  }
-
-  /** Resolves when the next party comes. */
-  #arrival(): Promise<void> {
-    this.#arriving ??= new Promise((resolve) => {
-      this.#onArrival = () => {
-        this.#arriving = null;
-        resolve();
-      };
-    });
-    return this.#arriving;
   }
 
   /**
@@ -254,16 +239,13 @@ export class Scheduler {
         // Under the epoch it was booked in: the next round may meet another ledger.
         if (answered.booked.length > 0) {
           this.#ports.checkpoint('create:booked');
-          this.#recorder.record(turn.epoch, answered.seq, answered.booked);
+          void this.#recorder.record(turn.epoch, answered.seq, answered.booked).then(() => {
+            this.#news.poke();
+          });
         }
         open = answered.again;
       }
-      const contended = new DomainError(
-        'ledger_unavailable',
-        'The fleet changes faster than a place can be booked; try again.',
-        { retryAfterS: 1 },
-      );
-      for (const party of open) rejectParty(party, contended);
+      for (const party of open) rejectParty(party, contended());
       return null;
     } catch (error) {
       for (const party of open) rejectParty(party, error);
@@ -363,14 +345,23 @@ export class Scheduler {
 
   /** Before any work is done for them. */
   #dropStale(): void {
-    const error = new DomainError('overloaded', 'No place could be decided in time; try again.', {
-      retryAfterS: 1,
-    });
     for (const party of this.#queue.takeStale(this.#ports.clock.monotonic())) {
-      rejectParty(party, error);
+      rejectParty(party, tooLate());
     }
   }
 }
+
+const contended = (): DomainError =>
+  new DomainError(
+    'ledger_unavailable',
+    'The fleet changes faster than a place can be booked; try again.',
+    { retryAfterS: 1 },
+  );
+
+const tooLate = (): DomainError =>
+  new DomainError('overloaded', 'No place could be decided in time; try again.', {
+    retryAfterS: 1,
+  });
 
 const sizeOf = (parties: readonly Party[]): number =>
   parties.reduce((sum, { members }) => sum + members.length, 0);

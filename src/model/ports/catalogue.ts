@@ -48,7 +48,7 @@ export interface RecordItem {
     /** From its record on, by the catalogue's clock: those of replicas differ. */
     readonly endsInMs: number | null;
   } | null;
-  /** Fingerprint of the request, to recognise a repeat of it. Unused for `again`. */
+  /** Fingerprint of the request, to recognise a repeat of it; empty where none can come. */
   readonly requestHash: string;
   readonly booking: Booking;
   readonly attempt: Attempt;
