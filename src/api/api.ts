@@ -91,7 +91,7 @@ export function createApi(options: ApiOptions): Api {
   const { adminToken, log, metrics, closeLimitMs = CLOSE_LIMIT_MS } = options;
   const closing = createClosing();
   const headers = securityHeaders();
-  const app = createApp({
+  const { answer, messages } = createApp({
     routes: ROUTES,
     ports: {
       control: options.control,
@@ -121,11 +121,11 @@ export function createApi(options: ApiOptions): Api {
     inFlight: inFlightUpTo(options.inFlightMax ?? IN_FLIGHT_MAX),
     headers,
   });
-  const server = createServer({ ...SERVER_LIMITS, ...options.serverLimits }, app);
+  const server = createServer({ ...SERVER_LIMITS, ...options.serverLimits, ...messages }, answer);
   server.maxConnections = CONNECTIONS_MAX;
   refuseBadRequests(server, { log, telemetry: metrics, headers });
   // What is expected beyond 100-continue is not known here; the request is answered all the same.
-  server.on('checkExpectation', app);
+  server.on('checkExpectation', answer);
   let closed: Promise<void> | undefined;
   return {
     listen: () => listen(server, options.port, options.bind),

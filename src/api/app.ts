@@ -12,6 +12,7 @@ import { Exchange, type Closing } from './exchange.js';
 import { answeredOnce } from './idempotency.js';
 import type { InFlight } from './in-flight.js';
 import type { Limits } from './limits.js';
+import { messagesOf, type Messages } from './messages.js';
 import { malformed } from './problem.js';
 import type { ApiPorts, Route } from './route.js';
 
@@ -29,17 +30,23 @@ export interface AppOptions {
   readonly headers: Readonly<Record<string, string>>;
 }
 
+export interface App {
+  readonly answer: RequestListener;
+  /** What its server has to make of what comes. */
+  readonly messages: Messages;
+}
+
 /**
  * Who comes when there is too much to do is turned away at the door: in Express a refusal costs several
  * times as much, and under overload there are more refusals than anything else.
  */
-export function createApp(options: AppOptions): RequestListener {
+export function createApp(options: AppOptions): App {
   const app = createRoutes(options);
   // A replica that has much to do is no dead one.
   const probes = new Set(
     options.routes.filter(({ quiet }) => quiet === true).map(({ path }) => path),
   );
-  return (request, response) => {
+  const answer: RequestListener = (request, response) => {
     const exchange = new Exchange(request, response, options);
     const [path = ''] = (request.url ?? '').split('?', 1);
     if (exchange.isAdmitted || probes.has(path)) {
@@ -48,6 +55,7 @@ export function createApp(options: AppOptions): RequestListener {
       exchange.fail(overloaded());
     }
   };
+  return { answer, messages: messagesOf(app) };
 }
 
 const overloaded = (): DomainError =>

@@ -6,9 +6,13 @@ import type { Redis } from 'ioredis';
 import Redlock, { ExecutionError, ResourceLockedError, type Lock } from 'redlock';
 import type { Clock } from '../model/ports.js';
 import { answered, replies, unavailable } from './failures.js';
+import { FREED_SUFFIX } from './keys.js';
 
-/** Who waits is told when the lock is given back, and asks without being told after so long. */
-const RETRY_MS = 15;
+/**
+ * Who waits is told when the lock is given back, and asks without being told after so long: whoever
+ * should have told, or was told instead, may be dead.
+ */
+const RETRY_MS = 100;
 
 /** How long a turn waits for the lock. */
 const WAIT_MAX_MS = 5_000;
@@ -18,17 +22,26 @@ const DRIFT_FACTOR = 0.01;
 const DRIFT_MS = 2;
 
 /** How long it is remembered that anybody waits: longer than the pause until the next try. */
-const WANTED_MS = 40;
+const WANTED_MS = 250;
 
-/** How long it is told that the lock was given back. Told in vain, it costs somebody one try. */
-const FREED_MS = 1_000;
+/**
+ * Gives the lock back and says so, in one step: one word, however often nobody heard it, for a second.
+ * Told in vain, it costs somebody one try.
+ */
+const RELEASE = `
+  if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+  local freed = KEYS[1] .. '${FREED_SUFFIX}'
+  redis.call('DEL', KEYS[1], freed)
+  redis.call('RPUSH', freed, '1')
+  redis.call('PEXPIRE', freed, 1000)
+  return 1
+`;
 
 export class PlacementLock {
   readonly #waiting: Redis;
   readonly #redlock: Redlock;
   readonly #key: string;
   readonly #waitersKey: string;
-  readonly #freedKey: string;
   readonly #waiter: string;
   readonly #leaseMs: number;
   readonly #clock: Clock;
@@ -45,7 +58,6 @@ export class PlacementLock {
     options: {
       readonly key: string;
       readonly waitersKey: string;
-      readonly freedKey: string;
       /** What tells this process from others that wait. */
       readonly waiter: string;
       readonly leaseMs: number;
@@ -54,9 +66,9 @@ export class PlacementLock {
   ) {
     this.#waiting = waiting;
     this.#waitersKey = options.waitersKey;
-    this.#freedKey = options.freedKey;
     this.#waiter = options.waiter;
-    this.#redlock = new Redlock([redis], { retryCount: 0, driftFactor: DRIFT_FACTOR });
+    const settings = { retryCount: 0, driftFactor: DRIFT_FACTOR };
+    this.#redlock = new Redlock([redis], settings, { releaseScript: () => RELEASE });
     this.#key = options.key;
     this.#leaseMs = options.leaseMs;
     this.#clock = options.clock;
@@ -73,14 +85,12 @@ export class PlacementLock {
       const since = this.#clock.monotonic();
       try {
         const lock = await this.#redlock.acquire([this.#key], this.#leaseMs);
-        this.#waiting.hdel(this.#waitersKey, this.#waiter).catch(() => undefined);
         return new Lease(lock, {
           sinceMs: since,
           leaseMs: this.#leaseMs,
           clock: this.#clock,
           onRelease: (isWanted) => {
             this.#gaveWayAt = isWanted ? this.#clock.monotonic() : -Infinity;
-            this.#tellFreed();
           },
         });
       } catch (error) {
@@ -99,24 +109,14 @@ export class PlacementLock {
     if (hasJustGivenWay) await this.#untilFreed().catch(() => undefined);
   }
 
-  /** Redis wakes those who wait one by one, in the order of their last tries. */
+  /** Redis wakes those who wait one by one, in the order in which they began to. */
   async #untilFreed(): Promise<void> {
     const waiting = this.#waiting
       .pipeline()
       .hset(this.#waitersKey, this.#waiter, '')
       .pexpire(this.#waitersKey, WANTED_MS)
-      .blpop(this.#freedKey, RETRY_MS / 1_000);
+      .blpop(this.#key + FREED_SUFFIX, RETRY_MS / 1_000);
     await replies(waiting);
-  }
-
-  /** One word, however often nobody heard it. Whoever misses it asks without being told. */
-  #tellFreed(): void {
-    const telling = this.#waiting
-      .pipeline()
-      .del(this.#freedKey)
-      .rpush(this.#freedKey, '1')
-      .pexpire(this.#freedKey, FREED_MS);
-    telling.exec().catch(() => undefined);
   }
 }
 

@@ -157,12 +157,13 @@ export class Mirror {
     const seenBefore = this.#highWater.seen(this.#incarnation);
     const { meta, log, lockWaiters } = this.#keys;
     const pipeline = this.#redis.pipeline();
-    if (raiseFence) pipeline.hincrby(meta, 'fence', 1);
+    // Who takes the next fence has the lock, and waits for it no longer.
+    if (raiseFence) pipeline.hincrby(meta, 'fence', 1).hdel(lockWaiters, this.#waiter);
     pipeline.hmget(meta, 'incarnation', 'seq');
     pipeline.xrange(log, `(${this.#entryId}`, '+', 'COUNT', ENTRIES_MAX);
     pipeline.hkeys(lockWaiters);
     const answers = await replies(pipeline);
-    const fence = raiseFence ? Number(answers.shift()) : 0;
+    const [fence] = raiseFence ? (answers.splice(0, 2) as [number]) : [0];
     const [known, entries, waiters] = answers as [
       readonly (string | null)[],
       readonly Entry[],

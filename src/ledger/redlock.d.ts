@@ -21,6 +21,11 @@ declare module 'redlock' {
     readonly driftFactor: number;
   }
 
+  interface Scripts {
+    /** Takes the text of redlock's own: KEYS the resources, ARGV[1] the value of the lock. */
+    readonly releaseScript?: (text: string) => string;
+  }
+
   export class ResourceLockedError extends Error {}
 
   export class ExecutionError extends Error {
@@ -33,7 +38,7 @@ declare module 'redlock' {
   }
 
   class Redlock extends EventEmitter {
-    constructor(clients: Iterable<Redis>, settings?: Partial<Settings>);
+    constructor(clients: Iterable<Redis>, settings?: Partial<Settings>, scripts?: Scripts);
     acquire(resources: string[], durationMs: number): Promise<Lock>;
   }
   export { Redlock as default };
