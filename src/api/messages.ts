@@ -20,6 +20,6 @@ export function messagesOf(app: Express): Messages {
 }
 
 export type Messages = Pick<
-  ServerOptions<typeof IncomingMessage, typeof ServerResponse>,
+  ServerOptions,
   'IncomingMessage' | 'ServerResponse'
 >;
