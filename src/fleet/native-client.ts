@@ -17,6 +17,7 @@ import {
 } from '../wire/agent.js';
 import { fleetNetworks, hostIn, PRIVATE_NETWORKS, type FleetNetworks } from './addresses.js';
 import { HostConnections, type CallKind } from './connections.js';
+import { callOnce } from './one-call.js';
 import { refusalOf, saysUnknown } from './refusals.js';
 
 export interface NativeClientOptions {
@@ -64,21 +65,17 @@ export function createAgents(options: NativeClientOptions): NativeClient {
   const send = async (contact: AgentContact, call: Call): Promise<Reply> => {
     const origin = originOf(contact, networks);
     const kind: CallKind = call.path === STATUS_PATH ? 'poll' : 'order';
-    const limit = new AbortController();
-    // AbortSignal.timeout cannot be called off: each would make its error later, for nobody.
-    const timer = setTimeout(() => {
-      limit.abort(new DOMException('it took too long', 'TimeoutError'));
-    }, deadlineMs);
+    const until = performance.now() + deadlineMs;
     const once = () =>
-      connections.use(origin, kind, (over) => sendOnce(over, origin, contact, call, limit.signal));
+      connections.use(origin, kind, (over) =>
+        sendOnce(over, origin, contact, call, until - performance.now()),
+      );
     try {
       return await once();
     } catch (cause) {
       // The agent may have closed an idle connection just as it was used. Every call is idempotent.
       if (!isReset(cause)) throw cause;
       return await once();
-    } finally {
-      clearTimeout(timer);
     }
   };
 
@@ -172,11 +169,11 @@ async function sendOnce(
   origin: string,
   contact: AgentContact,
   call: Call,
-  signal: AbortSignal,
+  limitMs: number,
 ): Promise<Reply> {
   const hasBody = call.body !== undefined;
   // Redirects are not followed: the credential is for this address only.
-  const { statusCode, body } = await over.request({
+  const request: Dispatcher.DispatchOptions = {
     origin,
     path: call.path,
     method: call.method,
@@ -189,9 +186,9 @@ async function sendOnce(
       ...(hasBody ? { 'content-type': 'application/json' } : {}),
     },
     body: hasBody ? JSON.stringify(call.body) : null,
-    signal,
-  });
-  return { status: statusCode, json: parsed(await body.text()) };
+  };
+  const { status, text } = await callOnce(over, request, limitMs);
+  return { status, json: parsed(text) };
 }
 
 export function parsed(text: string): unknown {
