@@ -7,8 +7,8 @@
  * the house is quiet. The next batch may be placed while the last one is being recorded: its
  * bookings already stand in mirror and ledger, so a refusal by the catalogue only gives room back.
  * Callers that ask again as soon as they are answered would all come to wait for one and the same
- * record; so when none is under way, half of many are taken, and the halves go on in turns: one is
- * placed and booked while the other is recorded.
+ * record; so when none is under way, and no other replica wants the lock, half of many are taken, and the
+ * halves go on in turns: one is placed and booked while the other is recorded.
  *
  * What is placed, booked, recorded or refused as one is a party: a set, or a single request.
  */
@@ -223,7 +223,7 @@ export class Scheduler {
     try {
       // Before anybody is taken: more come meanwhile.
       if (!isFresh) await turn.catchUp();
-      open = this.#queue.take(this.#sizeOfNext());
+      open = this.#queue.take(this.#sizeOfNext(turn.isWanted));
       if (open.length === 0) return null;
       telemetry.observe('berth_placement_batch_size', sizeOf(open));
       for (let round = 0; open.length > 0 && round < ROUNDS_MAX; round += 1) {
@@ -255,10 +255,14 @@ export class Scheduler {
     }
   }
 
-  /** Requests that the next batch takes. */
-  #sizeOfNext(): number {
+  /**
+   * Requests that the next batch takes.
+   * @param lockIsWanted by another replica, which then places while this one records
+   */
+  #sizeOfNext(lockIsWanted: boolean): number {
     const { size } = this.#queue;
-    const share = this.#recorder.busy || size < HALVED_MIN ? size : Math.ceil(size / 2);
+    const isHalved = size >= HALVED_MIN && !this.#recorder.busy && !lockIsWanted;
+    const share = isHalved ? Math.ceil(size / 2) : size;
     return Math.min(share, this.#settings.batchMax);
   }
 
