@@ -1,14 +1,15 @@
 /**
  * What creates are compared with. `echo`: Express takes the same body, checks it with the same
- * schema and sends it back; nothing that stands on Express can be faster. `bare`: the same without
- * Express. `plain`: the obvious scheduler: one lock, one HGETALL per host, one HSET, one INSERT, for
- * each VM. Usage: baselines echo|bare|plain PORT REDIS_URL DATABASE_URL HOSTS
+ * schema and sends it back, as most programs on Express do. `handed`: the same, but Express is handed
+ * requests and responses as Berth hands them to it. `bare`: the same without Express. `plain`: the obvious scheduler: one lock, one HGETALL per host, one HSET, one INSERT, for
+ * each VM. Usage: baselines echo|handed|bare|plain PORT REDIS_URL DATABASE_URL HOSTS
  */
 import { createServer } from 'node:http';
 import express from 'express';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import Redlock from 'redlock';
+import { messagesOf } from '../src/api/messages.js';
 import { createVmSchema } from '../src/wire/vms.js';
 import { hostIdOf, TOTALS } from './null-agents.js';
 
@@ -83,5 +84,6 @@ const app = express().use(express.json());
 app.post('/v1/vms', async (request, response) => {
   response.status(202).json(await handle(createVmSchema.parse(request.body)));
 });
-const server = kind === 'bare' ? bare : createServer(app);
+const onExpress = createServer(kind === 'handed' ? messagesOf(app) : {}, app);
+const server = kind === 'bare' ? bare : onExpress;
 server.listen(Number(port), '127.0.0.1', () => process.send?.('ready'));

@@ -1,7 +1,7 @@
 /**
- * What answering past Express could gain: an echo of a create's body on Express, the same on
- * node:http alone, and Berth's creates, in interleaved rounds; and the processor time that each
- * process spends on a request. Prints a table and one JSON line.
+ * What answering past Express could gain: an echo of a create's body on Express, the same on Express
+ * with requests as Berth hands them to it, on node:http alone, and Berth's creates, in interleaved
+ * rounds; and the processor time that each process spends on a request. Prints a table and one JSON line.
  * Options: --hosts 1000 --rounds 5 --seconds 4 --connections 64
  */
 import { readFileSync } from 'node:fs';
@@ -63,22 +63,32 @@ try {
     costs: [],
   });
   const echoPort = await freePort();
+  const handedPort = await freePort();
   const barePort = await freePort();
   const echo = await fleet.fork('./baselines.ts', ['echo', echoPort.toString()]);
+  const handed = await fleet.fork('./baselines.ts', ['handed', handedPort.toString()]);
   const bare = await fleet.fork('./baselines.ts', ['bare', barePort.toString()]);
   const { url, port, process: berth } = await fleet.replica();
   await fleet.join(url, hosts);
   const servers = [
     server('Express echo', echoPort, echo.pid),
+    server('the same, handed', handedPort, handed.pid),
     server('node:http echo', barePort, bare.pid),
     server('Berth create', port, berth.pid),
   ];
   for (const one of servers) await load(one.port, 2, connections);
   for (let round = 0; round < rounds; round += 1) for (const one of servers) await measure(one);
 
-  const [onExpress, onNode, create] = servers;
-  if (onExpress === undefined || onNode === undefined || create === undefined) throw new Error();
-  const expressUs = median(onExpress.costs) - median(onNode.costs);
+  const [onExpress, onHanded, onNode, create] = servers;
+  if (
+    onExpress === undefined ||
+    onHanded === undefined ||
+    onNode === undefined ||
+    create === undefined
+  ) {
+    throw new Error('a server is missing');
+  }
+  const expressUs = median(onHanded.costs) - median(onNode.costs);
   const share = expressUs / median(create.costs);
   const toEcho = medianRatio(create.runs, onExpress.runs);
   const table = new Table({ head: [...RUN_HEAD, 'µs each'], style: { head: [], border: [] } });
