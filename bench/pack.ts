@@ -1,7 +1,7 @@
 /**
  * How well each strategy packs, by the placement code of the product: a fleet filled by arrivals
  * only, and a fleet kept nearly full while VMs come and go, in four scenarios of scarcity.
- * Prints a table per fleet and one JSON line. Options: --seeds 5 --churn-seeds 2 --arrivals 60000
+ * Prints a table per fleet and one JSON line. Options: --seeds 20 --churn-seeds 2 --arrivals 60000
  * --strategies balanced-fit,cosine --scenarios A,B,C,D --traces DIRECTORY (with nodes.csv and
  * requests_default.csv in the openb layout: the trace is packed too) --fleets generated,openb
  * --generated-seed 1 --reserve-large 0,2 (places kept for the largest shapes; each is a row) --seeds-from 1
@@ -15,7 +15,7 @@ import { churn, fill } from './pack-run.js';
 
 const { values } = parseArgs({
   options: {
-    seeds: { type: 'string', default: '5' },
+    seeds: { type: 'string', default: '20' },
     'churn-seeds': { type: 'string', default: '2' },
     arrivals: { type: 'string', default: '60000' },
     strategies: { type: 'string', default: STRATEGY_NAMES.join(',') },
@@ -39,6 +39,8 @@ interface Result {
   readonly reserveLarge: number;
   /** Means over the seeds, in percent; null where nothing was run. */
   readonly firstRefusal: number | null;
+  /** Standard error of that mean: it hangs on the order of hosts more than all else. */
+  readonly firstRefusalError: number | null;
   readonly loadAtOnePercent: number | null;
   readonly usedOfTightest: number | null;
   readonly used: Readonly<Record<string, number | null>>;
@@ -58,6 +60,7 @@ function measured(load: Load, scenario: Scenario, name: StrategyName, places: nu
     strategy: name,
     reserveLarge: places,
     firstRefusal: mean(fills.map((one) => one.firstRefusal)),
+    firstRefusalError: standardError(fills.map((one) => one.firstRefusal)),
     loadAtOnePercent: mean(fills.map((one) => one.loadAtOnePercent)),
     usedOfTightest: mean(fills.map((one) => one.usedOfTightest)),
     used: Object.fromEntries(
@@ -72,6 +75,15 @@ const mean = (numbers: readonly number[]): number | null =>
     ? null
     : Math.round((numbers.reduce((sum, one) => sum + one, 0) / numbers.length) * 100) / 100;
 
+/** √(Σ (x − mean)² / (n (n − 1))); null of fewer than two. */
+function standardError(numbers: readonly number[]): number | null {
+  const count = numbers.length;
+  if (count < 2) return null;
+  const middle = numbers.reduce((sum, one) => sum + one, 0) / count;
+  const squares = numbers.reduce((sum, one) => sum + (one - middle) ** 2, 0);
+  return Math.round(Math.sqrt(squares / (count * (count - 1))) * 100) / 100;
+}
+
 function print(load: Load, scenarios: readonly Scenario[], results: readonly Result[]): void {
   const table = new Table({
     head: ['', ...scenarios.map(({ name, what }) => `${name}: ${what}`)],
@@ -80,9 +92,10 @@ function print(load: Load, scenarios: readonly Scenario[], results: readonly Res
   for (const row of new Set(results.map(rowOf))) {
     const cells = results
       .filter((one) => rowOf(one) === row && one.fleet === load.name)
-      .map(({ firstRefusal, loadAtOnePercent, usedOfTightest, lost }) =>
+      .map(({ firstRefusal, firstRefusalError, loadAtOnePercent, usedOfTightest, lost }) =>
         [
-          ...[firstRefusal, loadAtOnePercent, usedOfTightest].map((one) => shown(one, 1)),
+          `${shown(firstRefusal, 1)} ±${shown(firstRefusalError, 1)}`,
+          ...[loadAtOnePercent, usedOfTightest].map((one) => shown(one, 1)),
           shown(lost, 2),
         ].join('  '),
       );
@@ -90,8 +103,8 @@ function print(load: Load, scenarios: readonly Scenario[], results: readonly Res
   }
   process.stdout.write(
     `${load.name}: ${load.hosts.length.toString()} hosts, ${load.requests.length.toString()} requests\n` +
-      'percent: requests until the first refusal  load at 1 % refused  used of the tightest class ' +
-      'at 130 % offered  volume lost while VMs come and go\n' +
+      'percent: requests until the first refusal ± standard error  load at 1 % refused  ' +
+      'used of the tightest class at 130 % offered  volume lost while VMs come and go\n' +
       `${table.toString()}\n`,
   );
 }

@@ -4,7 +4,7 @@ import type { DecisionSummary } from '../model/decision.js';
 import { membershipsOf } from '../model/groups.js';
 import type { LedgerBooking } from '../model/ports.js';
 import { choose, type Decision } from '../placement/choose.js';
-import { rankedAmounts } from '../placement/filter.js';
+import { rankedAmounts } from '../placement/ranked-classes.js';
 import type { HostTable } from '../placement/host-table.js';
 import { rankedBy } from '../placement/strategies.js';
 import type { Ranking } from '../placement/strategy.js';

@@ -3,7 +3,8 @@
  * need not open a host's objects. A column begins with the first host that has, or has booked,
  * something of its class, and stays.
  */
-import { RANKED_CLASSES, type ResourceClass, type Resources } from '../model/resources.js';
+import type { ResourceClass, Resources } from '../model/resources.js';
+import { rankOf } from './ranked-classes.js';
 import { spareOf } from './spare.js';
 
 /** One class of every host; a row that has nothing of it is 0. */
@@ -14,16 +15,13 @@ export interface ClassColumn {
   spare: Int32Array<ArrayBuffer>;
 }
 
-const RANKED: ReadonlySet<ResourceClass> = new Set(RANKED_CLASSES);
-
-export const isRanked = (name: ResourceClass): boolean => RANKED.has(name);
-
 export class ClassColumns {
   readonly #columns = new Map<ResourceClass, ClassColumn>();
-  #rows: number;
+  /** Per row, how many of these classes have more booked than may be. */
+  #overFull: Int32Array<ArrayBuffer>;
 
   constructor(rows: number) {
-    this.#rows = rows;
+    this.#overFull = new Int32Array(rows);
   }
 
   /** @returns undefined when no host has anything of the class */
@@ -31,29 +29,40 @@ export class ClassColumns {
     return this.#columns.get(name);
   }
 
-  setLimits(row: number, limits: Resources): void {
-    for (const name in limits) if (!isRanked(name)) this.#begin(name);
-    for (const [name, column] of this.#columns) column.limit[row] = limits[name] ?? 0;
+  /** Classes that have a column. */
+  names(): Iterable<ResourceClass> {
+    return this.#columns.keys();
   }
 
-  /** @returns whether more is booked in the row than may be, in any of these classes */
-  setAllocated(row: number, allocated: Resources): boolean {
-    for (const name in allocated) {
-      if (!isRanked(name) && !this.#columns.has(name)) this.#begin(name);
-    }
-    let isOverFull = false;
+  /** Whether more is booked in a row than may be, in any of these classes. */
+  isOverFull(row: number): boolean {
+    return (this.#overFull[row] ?? 0) > 0;
+  }
+
+  setLimits(row: number, limits: Resources): void {
+    for (const name in limits) if (rankOf(name) < 0) this.#columnOf(name);
     for (const [name, column] of this.#columns) {
-      const booked = allocated[name] ?? 0;
-      const limit = column.limit[row] ?? 0;
-      column.allocated[row] = booked;
-      column.spare[row] = spareOf(limit, booked);
-      isOverFull ||= booked > limit;
+      column.limit[row] = limits[name] ?? 0;
+      this.#book(column, row, column.allocated[row] ?? 0);
     }
-    return isOverFull;
+  }
+
+  setAllocated(row: number, allocated: Resources): void {
+    for (const name in allocated) if (rankOf(name) < 0) this.#columnOf(name);
+    for (const [name, column] of this.#columns) this.#book(column, row, allocated[name] ?? 0);
+  }
+
+  /** Adds a request to what is booked in a row (`by` 1), or takes it off (`by` −1). */
+  book(row: number, resources: Resources, by: 1 | -1): void {
+    for (const name in resources) {
+      if (rankOf(name) >= 0) continue;
+      const column = this.#columnOf(name);
+      this.#book(column, row, (column.allocated[row] ?? 0) + by * (resources[name] ?? 0));
+    }
   }
 
   growRows(rows: number): void {
-    this.#rows = rows;
+    this.#overFull = grownWhole(this.#overFull, rows);
     for (const column of this.#columns.values()) {
       column.limit = grown(column.limit, rows);
       column.allocated = grown(column.allocated, rows);
@@ -63,15 +72,31 @@ export class ClassColumns {
 
   clear(): void {
     this.#columns.clear();
+    this.#overFull.fill(0);
   }
 
-  #begin(name: ResourceClass): void {
-    if (this.#columns.has(name)) return;
-    this.#columns.set(name, {
-      limit: new Float64Array(this.#rows),
-      allocated: new Float64Array(this.#rows),
-      spare: new Int32Array(this.#rows),
-    });
+  #book(column: ClassColumn, row: number, amount: number): void {
+    const spare = spareOf(column.limit[row] ?? 0, amount);
+    const before = column.spare[row] ?? 0;
+    column.allocated[row] = amount;
+    column.spare[row] = spare;
+    if (spare < 0 !== before < 0) {
+      this.#overFull[row] = (this.#overFull[row] ?? 0) + (spare < 0 ? 1 : -1);
+    }
+  }
+
+  #columnOf(name: ResourceClass): ClassColumn {
+    let column = this.#columns.get(name);
+    if (column === undefined) {
+      const rows = this.#overFull.length;
+      column = {
+        limit: new Float64Array(rows),
+        allocated: new Float64Array(rows),
+        spare: new Int32Array(rows),
+      };
+      this.#columns.set(name, column);
+    }
+    return column;
   }
 }
 

@@ -61,10 +61,7 @@ export function explain(
         : {}),
       violations,
       ...(shape === undefined ? {} : { keptFor: amountsOf(shape) }),
-      remaining: shares(
-        facts,
-        (name) => (facts.capacity[name] ?? 0) - (table.allocatedAt(row)[name] ?? 0),
-      ),
+      remaining: shares(facts, (name) => (facts.capacity[name] ?? 0) - table.bookedAt(row, name)),
       requested: shares(facts, (name) => request.resources[name] ?? 0),
     };
   });

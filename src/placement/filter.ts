@@ -8,10 +8,10 @@ import type { PlacementRequest, ReasonCode, RejectReason } from '../model/decisi
 import { isOverFull, type HostFacts, type HostMode } from '../model/host.js';
 import type { HostState } from '../model/host-liveness.js';
 import { shortfalls } from '../model/inventory.js';
-import { RANKED_CLASSES, type Resources } from '../model/resources.js';
-import { isRanked, type ClassColumn } from './class-columns.js';
+import type { ClassColumn } from './class-columns.js';
 import { demandReasons, meetsDemands, placedRules, type PlacedRule } from './group-rules.js';
 import { RANKED, type HostTable } from './host-table.js';
+import { rankedAmounts, rankOf } from './ranked-classes.js';
 
 const REASON_OF_STATE: Readonly<Record<HostState, ReasonCode | null>> = {
   joining: 'host_joining',
@@ -46,22 +46,13 @@ export interface PreparedRequest extends PlacementRequest {
   readonly groups: readonly PlacedRule[] | null;
 }
 
-/** Amounts of the ranked classes, in their order. */
-export function rankedAmounts(resources: Resources): Float64Array {
-  const ranked = new Float64Array(RANKED);
-  for (let index = 0; index < RANKED; index += 1) {
-    ranked[index] = resources[RANKED_CLASSES[index] ?? ''] ?? 0;
-  }
-  return ranked;
-}
-
 export function prepare(table: HostTable, request: PlacementRequest): PreparedRequest {
   const { resources, constraints, path } = request;
   const ranked = rankedAmounts(resources);
   let others: Other[] | null = null;
   for (const name in resources) {
     const amount = resources[name] ?? 0;
-    if (amount === 0 || isRanked(name)) continue;
+    if (amount === 0 || rankOf(name) >= 0) continue;
     (others ??= []).push({ name, amount, column: table.columns.of(name) });
   }
   let constrained = false;

@@ -22,23 +22,32 @@ const PART = 2 ** 26;
 export class FleetTotals {
   readonly capacity = new Float64Array(CLASSES);
   readonly mean = new Float64Array(CLASSES);
-  readonly use = new Float64Array(CLASSES);
-
-  /** Grows when any of these becomes other than it was. */
-  revision = 0;
 
   readonly #high = new Float64Array(CLASSES);
   readonly #low = new Float64Array(CLASSES);
+  readonly #use = new Float64Array(CLASSES);
+  /** Sums have changed since `use` was worked out. */
+  #isStale = false;
+  #revision = 0;
+
+  get use(): Float64Array {
+    this.#showUse();
+    return this.#use;
+  }
+
+  /** Grows when any of these has become other than it was at the last look. */
+  get revision(): number {
+    this.#showUse();
+    return this.#revision;
+  }
 
   /** What is booked on some host in a class changes by as much. */
   book(index: number, before: number, after: number): void {
     if (before === after) return;
     const [from, to] = [Math.floor(before / PART), Math.floor(after / PART)];
-    const high = (this.#high[index] ?? 0) + to - from;
-    const low = (this.#low[index] ?? 0) + (after - to * PART) - (before - from * PART);
-    this.#high[index] = high;
-    this.#low[index] = low;
-    this.#showUse(index);
+    this.#high[index] = (this.#high[index] ?? 0) + to - from;
+    this.#low[index] = (this.#low[index] ?? 0) + (after - to * PART) - (before - from * PART);
+    this.#isStale = true;
   }
 
   /**
@@ -51,20 +60,24 @@ export class FleetTotals {
       const own = capacities.filter((amount, at) => at % CLASSES === index && amount > 0).sort();
       const sum = own.reduce((total, amount) => total + amount, 0);
       const mean = own.length === 0 ? 0 : sum / own.length;
-      if (sum !== this.capacity[index] || mean !== this.mean[index]) this.revision += 1;
+      if (sum !== this.capacity[index] || mean !== this.mean[index]) this.#revision += 1;
       this.capacity[index] = sum;
       this.mean[index] = mean;
-      this.#showUse(index);
     }
+    this.#isStale = true;
   }
 
-  #showUse(index: number): void {
-    const booked = (this.#high[index] ?? 0) * PART + (this.#low[index] ?? 0);
-    const capacity = this.capacity[index] ?? 0;
-    const share = capacity <= 0 ? 0 : Math.min(1, Math.max(0, booked / capacity));
-    const use = Math.round(share * USE_STEPS) / USE_STEPS;
-    if (use === this.use[index]) return;
-    this.use[index] = use;
-    this.revision += 1;
+  #showUse(): void {
+    if (!this.#isStale) return;
+    this.#isStale = false;
+    for (let index = 0; index < CLASSES; index += 1) {
+      const booked = (this.#high[index] ?? 0) * PART + (this.#low[index] ?? 0);
+      const capacity = this.capacity[index] ?? 0;
+      const share = capacity <= 0 ? 0 : Math.min(1, Math.max(0, booked / capacity));
+      const use = Math.round(share * USE_STEPS) / USE_STEPS;
+      if (use === this.#use[index]) continue;
+      this.#use[index] = use;
+      this.#revision += 1;
+    }
   }
 }

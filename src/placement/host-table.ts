@@ -5,13 +5,14 @@
  */
 import type { Membership } from '../model/groups.js';
 import { isOpen, type FleetHost, type HostFacts } from '../model/host.js';
-import { RANKED_CLASSES, type Resources } from '../model/resources.js';
+import { RANKED_CLASSES, type ResourceClass, type Resources } from '../model/resources.js';
 import { ChangeLog } from './change-log.js';
 import { ClassColumns, grown, grownWhole } from './class-columns.js';
 import { FleetTotals } from './fleet-totals.js';
 import { GroupTable } from './group-table.js';
 import { HostNames } from './host-names.js';
 import { Kinds } from './kinds.js';
+import { rankedAmounts, rankOf } from './ranked-classes.js';
 import { ratio } from './ratio.js';
 import { CLOSED, spareOf } from './spare.js';
 
@@ -41,8 +42,6 @@ export class HostTable {
   readonly groups = new GroupTable();
   /** Limits and bookings of every other class. */
   readonly columns = new ClassColumns(ROWS_MIN);
-  /** Which rows have equal capacities, limits and bookings of the ranked classes. */
-  readonly kinds = new Kinds(3 * RANKED, ROWS_MIN);
   /** Which rows have equal capacities of the ranked classes. */
   readonly shapes = new Kinds(RANKED, ROWS_MIN);
   /** Rows of which anything has changed. */
@@ -50,6 +49,9 @@ export class HostTable {
   /** Rows whose facts have changed, or that another host has. */
   readonly factChanges = new ChangeLog();
 
+  readonly #kinds = new Kinds(3 * RANKED, ROWS_MIN);
+  /** When the table was last looked at for its kinds. */
+  #kindsMark = -Infinity;
   readonly #largest = new Float64Array(RANKED);
   #largestIsKnown = false;
   #largestRevision = 0;
@@ -57,8 +59,11 @@ export class HostTable {
   readonly #totals = new FleetTotals();
   #totalsAreKnown = false;
   readonly #facts: HostFacts[] = [];
-  readonly #booked: Record<string, number>[] = [];
+  /** 1 when the host is up and enabled. */
+  #isUp = new Uint8Array(ROWS_MIN);
   readonly #rowOf = new Map<string, number>();
+  /** Amounts of the booking that is being written down. */
+  readonly #ranked = new Float64Array(RANKED);
 
   static of(hosts: Iterable<FleetHost>): HostTable {
     const table = new HostTable();
@@ -68,6 +73,23 @@ export class HostTable {
 
   get size(): number {
     return this.#facts.length;
+  }
+
+  /**
+   * Which rows have equal capacities, limits and bookings of the ranked classes. Worked out for the
+   * rows that have changed, when it is asked for: not every ranking does.
+   */
+  get kinds(): Kinds {
+    const { changes } = this;
+    this.#kinds.growRows(this.open.length);
+    if (changes.since(this.#kindsMark) <= this.size) {
+      for (let at = this.#kindsMark; at < changes.now; at += 1) this.#settleKind(changes.rowAt(at));
+    } else {
+      this.#kinds.clear();
+      for (let row = 0; row < this.size; row += 1) this.#settleKind(row);
+    }
+    this.#kindsMark = changes.now;
+    return this.#kinds;
   }
 
   /** Of each ranked class, the largest capacity that one host has. */
@@ -105,12 +127,27 @@ export class HostTable {
 
   factsAt(row: number): HostFacts {
     const facts = this.#facts[row];
-    if (facts === undefined) throw new RangeError(`no row ${row.toString()}`);
+    if (facts === undefined) throw noRow(row);
     return facts;
   }
 
+  /** What is booked in a row; classes of which nothing is booked are absent. */
   allocatedAt(row: number): Resources {
-    return this.#bookedAt(row);
+    if (this.#facts[row] === undefined) throw noRow(row);
+    const booked: Record<string, number> = {};
+    for (const name of [...RANKED_CLASSES, ...this.columns.names()]) {
+      const amount = this.bookedAt(row, name);
+      if (amount !== 0) booked[name] = amount;
+    }
+    return booked;
+  }
+
+  /** How much of a class is booked in a row. */
+  bookedAt(row: number, name: ResourceClass): number {
+    const index = rankOf(name);
+    const booked =
+      index < 0 ? this.columns.of(name)?.allocated[row] : this.allocated[row * RANKED + index];
+    return booked ?? 0;
   }
 
   /** Adds a host or replaces what is known of it. */
@@ -136,8 +173,6 @@ export class HostTable {
     this.#largestIsKnown = false;
     this.#empty(last);
     this.#facts.length = last;
-    this.#booked.length = last;
-    this.kinds.drop(last);
     this.shapes.drop(last);
     this.changes.note(last);
     this.factChanges.note(last);
@@ -169,12 +204,10 @@ export class HostTable {
   clear(): void {
     for (let row = 0; row < this.size; row += 1) this.#empty(row);
     this.#facts.length = 0;
-    this.#booked.length = 0;
     this.#rowOf.clear();
     this.#names.clear();
     this.groups.clear();
     this.columns.clear();
-    this.kinds.clear();
     this.shapes.clear();
     this.#largestIsKnown = false;
     this.changes.noteAll();
@@ -189,12 +222,15 @@ export class HostTable {
   }
 
   #change(row: number, resources: Resources, groups: readonly Membership[], by: 1 | -1): void {
-    const booked = this.#bookedAt(row);
-    for (const name in resources) {
-      booked[name] = (booked[name] ?? 0) + by * (resources[name] ?? 0);
+    const facts = this.factsAt(row);
+    const ranked = rankedAmounts(resources, this.#ranked);
+    for (let index = 0; index < RANKED; index += 1) {
+      const at = row * RANKED + index;
+      this.#setRanked(at, index, (this.allocated[at] ?? 0) + by * (ranked[index] ?? 0));
     }
-    if (groups.length > 0) this.groups.count(groups, this.factsAt(row).id, by);
-    this.#show(row, booked);
+    this.columns.book(row, resources, by);
+    if (groups.length > 0) this.groups.count(groups, facts.id, by);
+    this.#show(row);
   }
 
   #put(row: number, facts: HostFacts, allocated: Resources): void {
@@ -203,6 +239,7 @@ export class HostTable {
     this.#names.add(facts);
     this.#facts[row] = facts;
     this.#largestIsKnown = false;
+    this.#isUp[row] = isOpen(facts) ? 1 : 0;
     this.seq[row] = facts.seq;
     for (const [index, name] of RANKED_CLASSES.entries()) {
       const capacity = facts.capacity[name] ?? 0;
@@ -218,35 +255,43 @@ export class HostTable {
   }
 
   #setAllocated(row: number, allocated: Resources): void {
-    const booked = { ...allocated };
-    this.#booked[row] = booked;
-    this.#show(row, booked);
+    const ranked = rankedAmounts(allocated, this.#ranked);
+    for (let index = 0; index < RANKED; index += 1) {
+      this.#setRanked(row * RANKED + index, index, ranked[index] ?? 0);
+    }
+    this.columns.setAllocated(row, allocated);
+    this.#show(row);
   }
 
-  /** Brings the flat arrays up to what is booked. */
-  #show(row: number, booked: Resources): void {
-    const base = row * RANKED;
-    const alike = this.kinds.wanted;
-    let isOverFull = false;
+  /** Brings what follows from limits and bookings of a row up to date. */
+  #show(row: number): void {
+    let isOverFull = this.columns.isOverFull(row);
     let squared = 0;
-    for (let index = 0; index < RANKED; index += 1) {
-      const allocated = booked[RANKED_CLASSES[index] ?? ''] ?? 0;
-      const capacity = this.capacity[base + index] ?? 0;
-      const limit = this.limit[base + index] ?? 0;
+    for (let at = row * RANKED; at < (row + 1) * RANKED; at += 1) {
+      const allocated = this.allocated[at] ?? 0;
+      const capacity = this.capacity[at] ?? 0;
       const remaining = ratio(capacity - allocated, capacity);
-      this.#setRanked(base + index, index, allocated);
-      this.remaining[base + index] = remaining;
+      this.remaining[at] = remaining;
       squared += remaining * remaining;
-      if (allocated > limit) isOverFull = true;
-      alike[index] = capacity;
-      alike[RANKED + index] = limit;
-      alike[2 * RANKED + index] = allocated;
+      if (allocated > (this.limit[at] ?? 0)) isOverFull = true;
     }
-    this.kinds.settle(row);
-    if (this.columns.setAllocated(row, booked)) isOverFull = true;
     this.room[row] = Math.sqrt(squared);
-    this.#setOpen(row, isOpen(this.factsAt(row)) && !isOverFull);
+    this.#setOpen(row, this.#isUp[row] === 1 && !isOverFull);
     this.changes.note(row);
+  }
+
+  #settleKind(row: number): void {
+    if (row >= this.size) {
+      this.#kinds.drop(row);
+      return;
+    }
+    for (let index = 0; index < RANKED; index += 1) {
+      const at = row * RANKED + index;
+      this.#kinds.wanted[index] = this.capacity[at] ?? 0;
+      this.#kinds.wanted[RANKED + index] = this.limit[at] ?? 0;
+      this.#kinds.wanted[2 * RANKED + index] = this.allocated[at] ?? 0;
+    }
+    this.#kinds.settle(row);
   }
 
   #setOpen(row: number, takesVms: boolean): void {
@@ -268,12 +313,6 @@ export class HostTable {
       this.#setRanked(row * RANKED + index, index, 0);
     }
     this.#totalsAreKnown = false;
-  }
-
-  #bookedAt(row: number): Record<string, number> {
-    const booked = this.#booked[row];
-    if (booked === undefined) throw new RangeError(`no row ${row.toString()}`);
-    return booked;
   }
 
   #findLargest(): void {
@@ -299,11 +338,17 @@ export class HostTable {
     this.spare = grownWhole(this.spare, size * RANKED);
     this.room = grown(this.room, size);
     this.seq = grown(this.seq, size);
-    const open = new Uint8Array(size);
-    open.set(this.open);
-    this.open = open;
+    this.open = grownFlags(this.open, size);
+    this.#isUp = grownFlags(this.#isUp, size);
     this.columns.growRows(size);
-    this.kinds.growRows(size);
     this.shapes.growRows(size);
   }
+}
+
+const noRow = (row: number): RangeError => new RangeError(`no row ${row.toString()}`);
+
+function grownFlags(from: Uint8Array, length: number): Uint8Array<ArrayBuffer> {
+  const to = new Uint8Array(length);
+  to.set(from);
+  return to;
 }

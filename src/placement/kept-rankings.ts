@@ -176,7 +176,7 @@ export class KeptRankings {
   /** A tree of all rows as they are; it is not kept here. */
   #treeOf(request: PreparedRequest, ranking: Ranking, among: HostSet | null): WinnerTree {
     const tree = new WinnerTree(this.#table, this.#table.size);
-    tree.build(this.#scanner.scoreAll(request, ranking, among, tree.scores));
+    this.#scanner.play(request, ranking, among, tree);
     return tree;
   }
 

@@ -55,7 +55,7 @@ export class Kinds {
   }
 
   growRows(rows: number): void {
-    this.of = grown(this.of, rows);
+    if (rows > this.of.length) this.of = grown(this.of, rows);
   }
 
   /** One of the amounts of a kind. */

@@ -9,6 +9,7 @@ import type { HostSet } from './host-sets.js';
 import type { HostTable } from './host-table.js';
 import { winsTie } from './order.js';
 import type { Ranking, Sight, Strategy } from './strategy.js';
+import type { WinnerTree } from './winner-tree.js';
 
 /** The best of some rows. */
 export interface Best {
@@ -75,24 +76,11 @@ export class Scanner {
     return best;
   }
 
-  /**
-   * The scores of all rows.
-   * @param into one per row of the table; NaN for a row that cannot take the request
-   * @returns how many can
-   */
-  scoreAll(
-    request: PreparedRequest,
-    ranking: Ranking,
-    among: HostSet | null,
-    into: Float64Array,
-  ): number {
+  /** Plays a tournament of all rows. */
+  play(request: PreparedRequest, ranking: Ranking, among: HostSet | null, tree: WinnerTree): void {
     this.#contenders.find(request, { among, beside: NO_ROWS });
     const count = this.#score(request, ranking, false);
-    const { rows } = this.#contenders;
-    const scores = this.#scores;
-    into.fill(NaN);
-    for (let at = 0; at < count; at += 1) into[rows[at] ?? 0] = scores[at] ?? 0;
-    return count;
+    tree.build(this.#contenders.rows, this.#scores, count);
   }
 
   /** @returns how many contenders were scored; they stand first */

@@ -7,7 +7,8 @@ import type { HostTable } from './host-table.js';
 import { winsTie } from './order.js';
 
 /** Rows of a block. Fewer make the tree larger, more make a match of a block slower. */
-const BLOCK = 16;
+const BLOCK_BITS = 4;
+const BLOCK = 1 << BLOCK_BITS;
 
 /** No row. */
 const NONE = -1;
@@ -30,7 +31,7 @@ export class WinnerTree {
     this.#blocks = blocks;
     this.rows = inUse * BLOCK;
     this.#scores = new Float64Array(this.rows);
-    this.#winners = new Int32Array(2 * this.#blocks).fill(NONE);
+    this.#winners = new Int32Array(2 * this.#blocks);
   }
 
   /** What a tree of so many rows takes in memory. */
@@ -51,16 +52,34 @@ export class WinnerTree {
     return this.#contenders;
   }
 
-  /** To be filled in before `build`: one per row; NaN for a row that may not take the request. */
+  /** Score of each row; NaN for one that may not take the request. */
   get scores(): Float64Array {
     return this.#scores;
   }
 
-  /** Plays all matches. @param contenders rows that have a score */
-  build(contenders: number): void {
-    this.#contenders = contenders;
-    for (let block = 0; block < this.rows / BLOCK; block += 1) {
-      this.#winners[this.#blocks + block] = this.#winnerOfBlock(block);
+  /**
+   * Plays all matches.
+   * @param rows the first `count` have a score and stand in rising order; all others are out
+   * @param scores in the order of `rows`
+   */
+  build(rows: Int32Array, scores: Float64Array, count: number): void {
+    this.#contenders = count;
+    const table = this.#table;
+    const own = this.#scores.fill(NaN);
+    this.#winners.fill(NONE);
+    let [block, best, bestScore] = [NONE, NONE, NaN];
+    for (let at = 0; at < count; at += 1) {
+      const row = rows[at] ?? 0;
+      const score = scores[at] ?? 0;
+      own[row] = score;
+      if (row >>> BLOCK_BITS !== block) {
+        block = row >>> BLOCK_BITS;
+      } else if (score < bestScore || (score === bestScore && !winsTie(table, row, best))) {
+        continue;
+      }
+      best = row;
+      bestScore = score;
+      this.#winners[this.#blocks + block] = row;
     }
     for (let node = this.#blocks - 1; node >= 1; node -= 1) {
       this.#winners[node] = this.#winnerOfNode(node);
@@ -73,7 +92,7 @@ export class WinnerTree {
     if (before === before) this.#contenders -= 1;
     if (score === score) this.#contenders += 1;
     this.#scores[row] = score;
-    const block = Math.floor(row / BLOCK);
+    const block = row >>> BLOCK_BITS;
     let node = this.#blocks + block;
     let winner = this.#winnerOfBlock(block);
     // Above a match that this row neither won nor wins, nobody has changed.

@@ -11,10 +11,9 @@ export function utilisationOf(
   const booked = classes.map(() => 0);
   const limits = classes.map(() => 0);
   for (let row = 0; row < table.size; row += 1) {
-    const allocated = table.allocatedAt(row);
     const facts = table.factsAt(row);
     classes.forEach((name, index) => {
-      booked[index] = (booked[index] ?? 0) + (allocated[name] ?? 0);
+      booked[index] = (booked[index] ?? 0) + table.bookedAt(row, name);
       limits[index] = (limits[index] ?? 0) + (facts.limits[name] ?? 0);
     });
   }

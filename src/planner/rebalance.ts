@@ -222,10 +222,10 @@ class Desk {
   /** Crowding of a host that has more booked by so many times an amount. */
   #crowding(row: number, more: Resources, times: number): number {
     const { limits } = this.#table.factsAt(row);
-    const allocated = this.#table.allocatedAt(row);
     let sum = 0;
     for (const name of this.#classes) {
-      const share = shareOf((allocated[name] ?? 0) + times * (more[name] ?? 0), limits[name] ?? 0);
+      const booked = this.#table.bookedAt(row, name) + times * (more[name] ?? 0);
+      const share = shareOf(booked, limits[name] ?? 0);
       sum += this.#weight(row, name) * share * share;
     }
     return sum / this.#classes.length;
@@ -233,7 +233,7 @@ class Desk {
 
   #use(row: number, name: string): number {
     const limit = this.#table.factsAt(row).limits[name] ?? 0;
-    return shareOf(this.#table.allocatedAt(row)[name] ?? 0, limit);
+    return shareOf(this.#table.bookedAt(row, name), limit);
   }
 
   /** Large hosts count for more, so that what is even is the use and not the amount. */
@@ -245,7 +245,7 @@ class Desk {
     let booked = 0;
     let limit = 0;
     for (let row = 0; row < this.#table.size; row += 1) {
-      booked += this.#table.allocatedAt(row)[name] ?? 0;
+      booked += this.#table.bookedAt(row, name);
       limit += this.#table.factsAt(row).limits[name] ?? 0;
     }
     return shareOf(booked, limit);

@@ -7,7 +7,7 @@ import type { FleetHost } from '../model/host.js';
 import type { Resources } from '../model/resources.js';
 import type { StrategyName } from '../model/strategies.js';
 import { choose } from '../placement/choose.js';
-import { rankedAmounts } from '../placement/filter.js';
+import { rankedAmounts } from '../placement/ranked-classes.js';
 import type { HostTable } from '../placement/host-table.js';
 import type { Ranking } from '../placement/strategy.js';
 import { classesOf, groupsOf, tableOf, totalLimits, type SlicedWork } from './fleet.js';

@@ -29,6 +29,16 @@ describe('the totals of a fleet', () => {
     expect(table.totals.use[0]).toBe(0);
   });
 
+  it('are as they were when as much was given back as was booked', () => {
+    const table = HostTable.of([host('a', 1_000)]);
+    const before = table.totals.revision;
+    table.book(0, { cpu: 500 });
+    table.unbook(0, { cpu: 500 });
+    expect(table.totals.revision).toBe(before);
+    table.book(0, { cpu: 500 });
+    expect(table.totals.revision).toBeGreaterThan(before);
+  });
+
   it('follow hosts that come, change, move to another row and go', () => {
     const table = HostTable.of([host('a', 10, 10), host('b', 30, 6), host('c', 60, 14)]);
     expect([table.totals.capacity[0], table.totals.use[0]]).toEqual([100, 77 / 256]);

@@ -34,6 +34,26 @@ describe('bookings', () => {
   });
 });
 
+describe('what is booked in a row', () => {
+  it('is told class by class, and without those of which it is nothing', () => {
+    const table = HostTable.of([host('a', { allocated: { cpu: 2, gpu: 0, network: 5 } })]);
+    table.book(0, { memory: 7, gpu: 1 });
+    table.unbook(0, { cpu: 2 });
+    expect(table.allocatedAt(0)).toEqual({ memory: 7, gpu: 1, network: 5 });
+    expect(['cpu', 'memory', 'gpu', 'tape'].map((name) => table.bookedAt(0, name))).toEqual([
+      0, 7, 1, 0,
+    ]);
+  });
+
+  it('is not told, or changed, of a row that is not there', () => {
+    const table = HostTable.of([host('a')]);
+    expect(() => table.allocatedAt(1)).toThrow(RangeError);
+    expect(() => {
+      table.book(1, { cpu: 1 });
+    }).toThrow(RangeError);
+  });
+});
+
 describe('a host that is over-full', () => {
   it.each<[string, Record<string, number>]>([
     ['in a ranked class', { cpu: 9 }],
@@ -42,6 +62,22 @@ describe('a host that is over-full', () => {
     const table = HostTable.of([host('a', { allocated })]);
     expect(table.open[0]).toBe(0);
     table.setAllocated('a', { cpu: 8 });
+    expect(table.open[0]).toBe(1);
+  });
+
+  it('in two other classes opens when there is room again in both', () => {
+    const table = HostTable.of([host('a', { limits: { cpu: 8, gpu: 1, network: 1 } })]);
+    table.book(0, { gpu: 2 });
+    table.book(0, { network: 3 });
+    table.book(0, { cpu: 1 });
+    expect(table.open[0]).toBe(0);
+    table.unbook(0, { gpu: 1, network: 1 });
+    expect(table.open[0]).toBe(0);
+    table.unbook(0, { network: 1 });
+    expect(table.open[0]).toBe(1);
+    table.upsert({ ...table.factsAt(0), limits: { cpu: 8 } }, table.allocatedAt(0));
+    expect(table.open[0]).toBe(0);
+    table.setAllocated('a', { cpu: 1 });
     expect(table.open[0]).toBe(1);
   });
 

@@ -1,6 +1,6 @@
 /** Rows have the same number exactly when their amounts are the same, whatever came and went. */
 import { describe, expect, it } from '@jest/globals';
-import { HostTable } from '../../src/placement/host-table.js';
+import { HostTable, RANKED } from '../../src/placement/host-table.js';
 import { Kinds } from '../../src/placement/kinds.js';
 import { prngOf } from '../../src/std/prng.js';
 import { fleetHost } from '../support/hosts.js';
@@ -50,6 +50,33 @@ describe('kinds', () => {
     for (let at = 0; at < 10_000; at += 1) settle(kinds, at % 2, [at]);
     expect(kinds.size).toBe(2);
     expect(kinds.numbers).toBeLessThanOrEqual(3);
+  });
+
+  it('of a table are right whenever they are asked for, whatever came and went', () => {
+    const prng = prngOf('kinds of a table');
+    const table = new HostTable();
+    const someHost = (id: string) => fleetHost({ id, total: { cpu: prng.between(1, 2) } });
+    for (let at = 0; at < 10_000; at += 1) {
+      const id = `h${prng.between(0, 199).toString()}`;
+      const row = table.rowOf(id);
+      if (row < 0) table.upsert(someHost(id), { cpu: prng.between(0, 60) });
+      else if (prng.chance(0.2)) table.remove(id);
+      else if (prng.chance(0.5)) table.book(row, { cpu: 1, gpu: 1 });
+      else table.unbook(row, { cpu: 1 });
+      // Now often, so that a few rows are mended, now seldom, so that all are looked at again.
+      if (!prng.chance(at % 2_000 < 1_000 ? 0.1 : 0.005)) continue;
+      const { kinds } = table;
+      const kindOf = new Map<string, number>();
+      for (let each = 0; each < table.size; each += 1) {
+        const own = [table.capacity, table.limit, table.allocated]
+          .map((amounts) => amounts.slice(each * RANKED, (each + 1) * RANKED).join())
+          .join('/');
+        expect(kinds.of[each]).toBe(kindOf.get(own) ?? kinds.of[each]);
+        kindOf.set(own, kinds.of[each]!);
+      }
+      expect(kinds.size).toBe(kindOf.size);
+      expect(new Set(kindOf.values()).size).toBe(kindOf.size);
+    }
   });
 
   it('of a table follow what is booked', () => {

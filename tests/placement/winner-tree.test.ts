@@ -27,9 +27,9 @@ function plainBest(scores: readonly number[], beside: ReadonlySet<number>): numb
 
 function built(scores: readonly number[]): WinnerTree {
   const tree = new WinnerTree(table, scores.length);
-  tree.scores.fill(NaN);
-  tree.scores.set(scores);
-  tree.build(scores.filter((score) => !Number.isNaN(score)).length);
+  const rows = [...scores.keys()].filter((row) => !Number.isNaN(scores[row]));
+  const ofRows = Float64Array.from(rows, (row) => scores[row]!);
+  tree.build(Int32Array.from(rows), ofRows, rows.length);
   return tree;
 }
 
