@@ -58,7 +58,7 @@ export async function startPostgres(
       join(bin, 'postgres'),
       [
         ...['-D', data, '-p', port.toString(), '-h', '127.0.0.1', '-k', dir],
-        ...['-c', `fsync=${fsync}`, '-c', 'max_connections=200', '-c', 'shared_buffers=64MB', ...(process.env.PGSS ? ['-c', 'shared_preload_libraries=pg_stat_statements'] : [])],
+        ...['-c', `fsync=${fsync}`, '-c', 'max_connections=200', '-c', 'shared_buffers=64MB'],
       ],
       { ...as, cwd: dir, stdio: 'ignore' },
     );
