@@ -19,7 +19,4 @@ export function messagesOf(app: Express): Messages {
   return { IncomingMessage: Incoming, ServerResponse: Outgoing };
 }
 
-export type Messages = Pick<
-  ServerOptions,
-  'IncomingMessage' | 'ServerResponse'
->;
+export type Messages = Pick<ServerOptions, 'IncomingMessage' | 'ServerResponse'>;

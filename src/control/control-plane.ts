@@ -9,7 +9,7 @@ import type { Control, JoinHostInput } from './control.js';
 import { createVm } from './create-vm.js';
 import { createAll, createSome } from './create-vms.js';
 import { DrainLoop } from './drain-loop.js';
-import { driftChore } from './drift-chore.js';
+import { driftChores } from './drift-chore.js';
 import type { Driver } from './driver.js';
 import { drainVerbs } from './drain-verbs.js';
 import { fenceVerbs } from './fence-verbs.js';
@@ -98,7 +98,7 @@ export function createControlPlane(
   const leases = createLeaseLoop(ports, settings.bookingLeaseMs);
   const upkeep = new UpkeepLoop(ports, settings.replicaId, [
     cordonChore(ports),
-    driftChore(ports, settings.bookingLeaseMs, (epoch) => {
+    ...driftChores(ports, settings.bookingLeaseMs, (epoch) => {
       ledgerLoop.disagree('drift', epoch);
     }),
     ...usageChores(ports),

@@ -15,67 +15,83 @@ const HOSTS_PAGE = 500;
 /** What the lease loop needs beyond the lease to settle what was never recorded. */
 const SETTLING_MS = 2_000;
 
+/** Shorter than it takes a fleet at work to change more than is remembered. */
+const GATHER_MS = 1_000;
+
 type Books = Pick<Ports, 'catalogue' | 'ledger'>;
 
-interface Look {
-  /** Where the changes of the fleet were before it. */
-  readonly mark: number;
-  /** Ledger minus catalogue, as text, of each host where that is not nothing. */
-  readonly drifts: ReadonlyMap<string, string>;
-}
-
 /** @param onDrift called when ledger and catalogue differ for good; it has the ledger rebuilt */
-export function driftChore(
+export function driftChores(
   ports: Books & Pick<Ports, 'log'>,
   bookingLeaseMs: number,
   onDrift: (epoch: number) => void,
-): Chore {
-  let last: Look | null = null;
-  return {
-    name: 'compare sums',
-    everyMs: bookingLeaseMs + SETTLING_MS,
-    async run() {
-      const { epoch, incarnation } = await ports.ledger.state();
-      const before = last;
-      last = null;
-      if (incarnation === null) return;
-      const now = await look(ports);
-      last = now;
-      if (before === null) return;
-      const changed = await changedSince(ports, before.mark);
-      if (changed === null) return;
-      const stand = [...now.drifts].filter(
-        ([hostId, drift]) => before.drifts.get(hostId) === drift && !changed.has(hostId),
-      );
-      if (stand.length === 0) return;
-      ports.log.warn('ledger and catalogue differ', { hosts: Object.fromEntries(stand) });
-      onDrift(epoch);
-    },
+): readonly Chore[] {
+  const watch = new ChangeWatch(ports);
+  let before: ReadonlyMap<string, string> = new Map();
+  const compare = async () => {
+    const { epoch, incarnation } = await ports.ledger.state();
+    const wasQuiet = await watch.beginAnew();
+    const earlier = before;
+    before = new Map();
+    if (incarnation === null) return;
+    const drifts = await driftsOf(ports);
+    await watch.gather();
+    before = drifts;
+    const stand = [...drifts].filter(
+      ([hostId, drift]) =>
+        earlier.get(hostId) === drift && wasQuiet(hostId) && watch.isQuiet(hostId),
+    );
+    if (stand.length === 0) return;
+    ports.log.warn('ledger and catalogue differ', { hosts: Object.fromEntries(stand) });
+    onDrift(epoch);
   };
+  return [
+    { name: 'note changed hosts', everyMs: GATHER_MS, run: () => watch.gather() },
+    { name: 'compare sums', everyMs: bookingLeaseMs + SETTLING_MS, run: compare },
+  ];
 }
 
-async function look(ports: Books): Promise<Look> {
-  const mark = (await ports.ledger.view()).changes.now;
-  return { mark, drifts: await driftsOf(ports) };
-}
+/** Knows which hosts have changed since a look began. */
+class ChangeWatch {
+  readonly #ports: Pick<Ports, 'ledger'>;
+  /** How far the changes of the fleet were gathered; null before the first time. */
+  #mark: number | null = null;
+  /** null when nobody can tell. */
+  #changed: Set<string> | null = null;
 
-/** Hosts that have changed since a mark; null when it is too long ago to tell. */
-async function changedSince(
-  { ledger }: Pick<Ports, 'ledger'>,
-  mark: number,
-): Promise<ReadonlySet<string> | null> {
-  const fleet = await ledger.view();
-  const count = fleet.changes.since(mark);
-  if (count === Infinity) return null;
-  const changed = new Set<string>();
-  for (let change = mark; change < mark + count; change += 1) {
-    const row = fleet.changes.rowAt(change);
-    // The last row is nobody's any more when a host has left.
-    if (row < fleet.size) changed.add(fleet.factsAt(row).id);
+  constructor(ports: Pick<Ports, 'ledger'>) {
+    this.#ports = ports;
   }
-  return changed;
+
+  isQuiet(hostId: string): boolean {
+    return this.#changed?.has(hostId) === false;
+  }
+
+  /** Takes in what has changed since it was called last. */
+  async gather(): Promise<void> {
+    const fleet = await this.#ports.ledger.view();
+    const { changes } = fleet;
+    const mark = this.#mark ?? changes.now;
+    this.#mark = changes.now;
+    if (changes.since(mark) === Infinity) this.#changed = null;
+    if (this.#changed === null) return;
+    for (let change = mark; change < changes.now; change += 1) {
+      const row = changes.rowAt(change);
+      // The last row is nobody's any more when a host has left.
+      if (row < fleet.size) this.#changed.add(fleet.factsAt(row).id);
+    }
+  }
+
+  /** @returns which hosts have not changed since the last beginning */
+  async beginAnew(): Promise<(hostId: string) => boolean> {
+    await this.gather();
+    const changed = this.#changed;
+    this.#changed = new Set();
+    return (hostId) => changed?.has(hostId) === false;
+  }
 }
 
+/** Ledger minus catalogue, as text, of each host where that is not nothing. */
 async function driftsOf({ catalogue, ledger }: Books): Promise<Map<string, string>> {
   const totals = await ledger.totals();
   const drifts = new Map<string, string>();

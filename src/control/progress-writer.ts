@@ -1,7 +1,7 @@
 /**
  * Takes what steps found to the catalogue, gathered: while one write is under way, and for a moment after
  * one of several, the findings that come meanwhile wait for the next. Thousands of VMs in flight then
- * cost few transactions, and one alone waits for nothing.
+ * cost few transactions, and one that comes alone waits for nothing.
  */
 import type { Catalogue, Clock, Progress, WorkItem } from '../model/ports.js';
 
@@ -48,7 +48,8 @@ export class ProgressWriter {
       } catch (error) {
         for (const waiting of batch) waiting.reject(error);
       }
-      if (batch.length > 1) await this.#clock.sleep(GATHER_MS);
+      const isMore = this.#waiting.length >= BATCH_MAX;
+      if (batch.length > 1 && !isMore) await this.#clock.sleep(GATHER_MS);
     }
     this.#writing = false;
   }

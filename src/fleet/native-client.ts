@@ -24,7 +24,7 @@ export interface NativeClientOptions {
   readonly log: Log;
   /** For a whole call, from connecting to the last byte. */
   readonly deadlineMs?: number | undefined;
-  /** Connections for orders to one host: a host that hangs must not take many more than these. */
+  /** Connections for orders to one host, besides the one that is kept and one for polls. */
   readonly connectionsPerHost?: number | undefined;
   /** Where agents may be, in CIDR notation; the private networks when absent. */
   readonly networks?: readonly string[] | undefined;

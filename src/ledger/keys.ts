@@ -16,6 +16,8 @@ export interface CellKeys {
   readonly lock: string;
   /** Hash that has a field for each process that waits for the lock. */
   readonly lockWaiters: string;
+  /** List that has an entry for a moment after the lock was given back. */
+  readonly lockFreed: string;
   /** What all of these begin with; for scripts. A ledger's keys go on with its incarnation and `:`. */
   readonly prefix: string;
   /** The keys of one ledger, in place or not. */
@@ -47,9 +49,6 @@ export interface LedgerKeys {
 export const bookPrefixes = ({ hostPrefix, vmPrefix, groupPrefix }: LedgerKeys): string =>
   JSON.stringify({ host: hostPrefix, vm: vmPrefix, group: groupPrefix });
 
-/** After the lock's key: a list that has an entry for a moment after the lock was given back. */
-export const FREED_SUFFIX = ':freed';
-
 /** @param cell name of the cell; it becomes the hash tag */
 export function cellKeys(cell: string): CellKeys {
   const prefix = `berth:{${cell}}:`;
@@ -60,6 +59,7 @@ export function cellKeys(cell: string): CellKeys {
     stagings: `${prefix}stagings`,
     lock: `${prefix}lock:placement`,
     lockWaiters: `${prefix}lock:waiters`,
+    lockFreed: `${prefix}lock:freed`,
     prefix,
     ledger: (incarnation) => keysUnder(`${prefix}${incarnation}:`),
   };

@@ -121,6 +121,7 @@ class RedisLedger implements Ledger<HostTable>, LedgerInspection {
     this.#lock = new PlacementLock(redis.lock, redis.waiting, {
       key: this.#keys.lock,
       waitersKey: this.#keys.lockWaiters,
+      freedKey: this.#keys.lockFreed,
       waiter,
       leaseMs: options.lockLeaseMs ?? LOCK_LEASE_MS,
       clock: options.clock,

@@ -6,11 +6,10 @@ import type { Redis } from 'ioredis';
 import Redlock, { ExecutionError, ResourceLockedError, type Lock } from 'redlock';
 import type { Clock } from '../model/ports.js';
 import { answered, replies, unavailable } from './failures.js';
-import { FREED_SUFFIX } from './keys.js';
 
 /**
  * Who waits is told when the lock is given back, and asks without being told after so long: whoever
- * should have told, or was told instead, may be dead.
+ * should have told, or was told instead, may be dead. As long, too, others go first whom it was given to.
  */
 const RETRY_MS = 100;
 
@@ -24,16 +23,18 @@ const DRIFT_MS = 2;
 /** How long it is remembered that anybody waits: longer than the pause until the next try. */
 const WANTED_MS = 250;
 
+/** How long it is told that the lock was given back. Told in vain, it costs somebody one try. */
+const FREED_MS = 1_000;
+
 /**
- * Gives the lock back and says so, in one step: one word, however often nobody heard it, for a second.
- * Told in vain, it costs somebody one try.
+ * Gives the lock back and says so, in one step: one word, however often nobody heard it, which is the
+ * value that the lock had.
  */
-const RELEASE = `
+const releaseScript = (freedKey: string): string => `
   if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-  local freed = KEYS[1] .. '${FREED_SUFFIX}'
-  redis.call('DEL', KEYS[1], freed)
-  redis.call('RPUSH', freed, '1')
-  redis.call('PEXPIRE', freed, 1000)
+  redis.call('DEL', KEYS[1], '${freedKey}')
+  redis.call('RPUSH', '${freedKey}', ARGV[1])
+  redis.call('PEXPIRE', '${freedKey}', ${FREED_MS.toString()})
   return 1
 `;
 
@@ -42,11 +43,14 @@ export class PlacementLock {
   readonly #redlock: Redlock;
   readonly #key: string;
   readonly #waitersKey: string;
+  readonly #freedKey: string;
   readonly #waiter: string;
   readonly #leaseMs: number;
   readonly #clock: Clock;
   /** When this one gave the lock back to somebody else; -Infinity when nobody else wanted it. */
   #gaveWayAt = -Infinity;
+  /** The value of the lock when this one had it last. */
+  #lastValue = '';
 
   /**
    * @param redis a connection of its own, so that nothing large ever stands before the lock
@@ -58,6 +62,7 @@ export class PlacementLock {
     options: {
       readonly key: string;
       readonly waitersKey: string;
+      readonly freedKey: string;
       /** What tells this process from others that wait. */
       readonly waiter: string;
       readonly leaseMs: number;
@@ -66,9 +71,12 @@ export class PlacementLock {
   ) {
     this.#waiting = waiting;
     this.#waitersKey = options.waitersKey;
+    this.#freedKey = options.freedKey;
     this.#waiter = options.waiter;
     const settings = { retryCount: 0, driftFactor: DRIFT_FACTOR };
-    this.#redlock = new Redlock([redis], settings, { releaseScript: () => RELEASE });
+    this.#redlock = new Redlock([redis], settings, {
+      releaseScript: () => releaseScript(options.freedKey),
+    });
     this.#key = options.key;
     this.#leaseMs = options.leaseMs;
     this.#clock = options.clock;
@@ -85,6 +93,7 @@ export class PlacementLock {
       const since = this.#clock.monotonic();
       try {
         const lock = await this.#redlock.acquire([this.#key], this.#leaseMs);
+        this.#lastValue = lock.value;
         return new Lease(lock, {
           sinceMs: since,
           leaseMs: this.#leaseMs,
@@ -109,14 +118,17 @@ export class PlacementLock {
     if (hasJustGivenWay) await this.#untilFreed().catch(() => undefined);
   }
 
-  /** Redis wakes those who wait one by one, in the order in which they began to. */
+  /** Redis wakes those who wait one by one, in the order of their last tries. */
   async #untilFreed(): Promise<void> {
     const waiting = this.#waiting
       .pipeline()
       .hset(this.#waitersKey, this.#waiter, '')
       .pexpire(this.#waitersKey, WANTED_MS)
-      .blpop(this.#key + FREED_SUFFIX, RETRY_MS / 1_000);
-    await replies(waiting);
+      .blpop(this.#freedKey, RETRY_MS / 1_000);
+    const word = (await replies(waiting)).at(-1) as readonly [key: string, value: string] | null;
+    // Its own word was left for it, so nobody waits: a name that is still there may be of one that died,
+    // and would be kept alive by this one's. Who is between two tries writes its name again.
+    if (word?.[1] === this.#lastValue) await answered(this.#waiting.del(this.#waitersKey));
   }
 }
 

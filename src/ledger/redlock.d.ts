@@ -33,6 +33,8 @@ declare module 'redlock' {
   }
 
   export interface Lock {
+    /** Nobody else's lock has it. */
+    readonly value: string;
     release(): Promise<unknown>;
     extend(durationMs: number): Promise<Lock>;
   }

@@ -1,6 +1,6 @@
 /** Which differences between ledger and catalogue are taken for real ones. */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { driftChore } from '../../src/control/drift-chore.js';
+import { driftChores } from '../../src/control/drift-chore.js';
 import type { Ports } from '../../src/control/ports.js';
 import { tester } from '../support/callers.js';
 import { ControlFixture, settled, type TestReplica } from './control-fixture.js';
@@ -53,8 +53,9 @@ describe('ledger and catalogue compared by their sums', () => {
 
   function choreOf(ports: Ports) {
     const epochs: number[] = [];
-    const chore = driftChore(ports, LEASE_MS, (epoch) => epochs.push(epoch));
-    return { look: () => chore.run(), epochs };
+    const [note, compare] = driftChores(ports, LEASE_MS, (epoch) => epochs.push(epoch));
+    if (note === undefined || compare === undefined) throw new Error('there are two chores');
+    return { look: () => compare.run(), note: () => note.run(), epochs };
   }
 
   it('asks for a rebuild when two looks find the same at a host where nothing happens', async () => {
@@ -89,6 +90,33 @@ describe('ledger and catalogue compared by their sums', () => {
     const { look, epochs } = choreOf(lagging());
     await look();
     await create('oak');
+    await look();
+    expect(epochs).toHaveLength(1);
+  });
+
+  it('knows a quiet host from a busy one when more changes than are remembered', async () => {
+    const ports = lagging();
+    const { look, note, epochs } = choreOf(ports);
+    await look();
+    await create('oak');
+    const fleet = await ports.ledger.view();
+    const oak = fleet.rowOf(fleet.rowsCalled('oak').map((row) => fleet.factsAt(row).id)[0] ?? '');
+    for (let times = 0; times < 2; times += 1) {
+      for (let change = 0; change < 10_000; change += 1) fleet.changes.note(oak);
+      await note();
+    }
+    await look();
+    expect(epochs).toHaveLength(1);
+  });
+
+  it('judges nobody when changes were missed', async () => {
+    const ports = lagging();
+    const { look, epochs } = choreOf(ports);
+    await look();
+    const fleet = await ports.ledger.view();
+    for (let change = 0; change < 20_000; change += 1) fleet.changes.note(0);
+    await look();
+    expect(epochs).toEqual([]);
     await look();
     expect(epochs).toHaveLength(1);
   });
