@@ -12,7 +12,7 @@ import type { LookVerdict } from '../model/stores/fleet-watch.js';
 import { askAll, slotsFor, type InSlot } from './ask-hosts.js';
 import { Batches } from './batches.js';
 import type { Ports, Scheduled } from './ports.js';
-import { reconcile } from './reconcile.js';
+import { reconcile, withNews } from './reconcile.js';
 import type { HealthSettings } from './settings.js';
 import { tellFenced } from './unfence.js';
 
@@ -318,9 +318,14 @@ export class HealthLoop {
   async #takeOverVms(polled: readonly Polled[]): Promise<void> {
     let changed = 0;
     const { onMissing } = this.#settings;
+    const news = await withNews(
+      this.#ports,
+      polled.flatMap(({ status, askedAt }) => (status === null ? [] : [{ ...status, askedAt }])),
+    );
     for (const { poll, status, askedAt } of polled) {
       try {
         if (status !== null) {
+          if (!news.has(poll.hostId)) continue;
           changed += await reconcile(this.#ports, poll.hostId, status, { onMissing, askedAt });
         } else if (poll.state === 'down') {
           changed += await this.#ports.catalogue.loseVms(poll.hostId);

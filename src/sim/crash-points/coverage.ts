@@ -85,6 +85,7 @@ const CATALOGUE: Readonly<Record<keyof Catalogue, Cover | null>> = {
   closeBreaker: 'one transaction of an operator; a repeat is refused',
   saveHostReport: ONE,
   reportVms: ONE,
+  reportsWithNews: ONE,
   loseVms: ONE,
   acquireLease: ONE,
   releaseLease: ONE,
