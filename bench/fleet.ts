@@ -180,6 +180,8 @@ export class BenchFleet {
     await this.rows(`
       set session_replication_role = replica;
       update vms set has_run = true where id like 'filled-%'`);
+    // Otherwise the database does it by itself, while something is measured.
+    await this.rows('vacuum analyze');
     const rows = await this.rows<{ vm_id: string; host_id: string; assignment: string }>(
       "select vm_id, host_id, assignment from allocations where vm_id like 'filled-%'",
     );

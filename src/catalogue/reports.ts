@@ -72,6 +72,9 @@ function* inParts(reports: readonly VmsReport[]): Generator<readonly VmsReport[]
   if (part.length > 0) yield part;
 }
 
+/** Numbers need no quotes, which the driver would look at one by one. */
+const listOf = (numbers: readonly number[]): string => `{${numbers.join()}}`;
+
 /** One call of `reports_with_news`: what is known and said is compared in sets, without a lock. */
 async function withNews(
   db: Database,
@@ -84,7 +87,8 @@ async function withNews(
     select id from reports_with_news(
       ${reports.map(({ hostId }) => hostId)}, ${reports.map(({ bootId }) => bootId)},
       ${reports.map(({ report }) => report)}, ${reports.map(({ askedAt }) => askedAt)}, ${graceMs},
-      ${sayers}, ${said.map(({ id }) => id)}, ${said.map(({ assignment }) => assignment)},
+      ${listOf(sayers)}, ${said.map(({ id }) => id)},
+      ${listOf(said.map(({ assignment }) => assignment))},
       ${said.map(({ state }) => state)}) as told(id)`.execute(db);
   return rows.map(({ id }) => id);
 }

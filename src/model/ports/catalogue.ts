@@ -272,6 +272,12 @@ export interface Catalogue
     mark: CatalogueMark,
     revisions: ReadonlyMap<string, number>,
   ): Promise<CatalogueChanges>;
+  /**
+   * Hosts that are new or of another revision than known, or known and retired since.
+   * @param revisions of hosts as they are known, by id
+   * @returns at most `limit`, in order of registration
+   */
+  changedHosts(revisions: ReadonlyMap<string, number>, limit: number): Promise<readonly Host[]>;
   /** Forgets bookings that ended longer ago than this: marks from before say nothing. @returns how many */
   purgeEnded(olderThanMs: number): Promise<number>;
   /** Which of these bookings are recorded, with their assignment. */

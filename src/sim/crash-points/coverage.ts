@@ -59,6 +59,7 @@ const CATALOGUE: Readonly<Record<keyof Catalogue, Cover | null>> = {
   mark: ONE,
   bookings: ONE,
   changesSince: ONE,
+  changedHosts: ONE,
   purgeEnded: ONE,
   recordedBookings: ONE,
   pendingReleases: ONE,
