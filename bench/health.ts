@@ -53,6 +53,17 @@ async function look(fleet: BenchFleet, agents: ChildProcess, answering: number):
   };
 }
 
+/** Longer than a look has a pause. */
+const PAUSE_MS = 5_000;
+
+/** One that is under way would be counted to the next one. */
+async function betweenLooks(agents: ChildProcess): Promise<void> {
+  do {
+    await seen(agents, 'forget');
+    await sleep(PAUSE_MS);
+  } while ((await seen(agents, 'seen')).asked > 0);
+}
+
 async function measure(hosts: number) {
   const fleet = await BenchFleet.start();
   try {
@@ -67,6 +78,7 @@ async function measure(hosts: number) {
     const { vms } = await fleet.rebuild(url);
     const hanging = Math.round(hosts * HANGING_SHARE);
     agents.send({ hang: hanging });
+    await betweenLooks(agents);
     const results: Look[] = [];
     for (let round = 0; round < looks; round += 1) {
       results.push(await look(fleet, agents, hosts - hanging));
