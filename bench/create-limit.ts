@@ -4,13 +4,13 @@
  * rounds; and the processor time that each process spends on a request. Prints a table and one JSON line.
  * Options: --hosts 1000 --rounds 5 --seconds 4 --connections 64
  */
-import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { freePort } from '../tests/support/free-port.js';
 import { load, medianRatio, medianRun, rowOf, RUN_HEAD, type Run } from './create-load.js';
 import { BenchFleet, median } from './fleet.js';
+import { processorMs } from './processor-time.js';
 
 const { values } = parseArgs({
   options: {
@@ -25,15 +25,7 @@ const rounds = Number(values.rounds);
 const seconds = Number(values.seconds);
 const connections = Number(values.connections);
 
-/** Linux counts processor time in hundredths of a second. */
-const TICK_US = 10_000;
-
-/** Processor time of a process so far, user and system. */
-function processorUs(pid: number): number {
-  // After the name, which may hold blanks: fields 14 and 15 of proc(5) are 11 and 12 here.
-  const fields = readFileSync(`/proc/${pid.toString()}/stat`, 'utf8').split(') ')[1]?.split(' ');
-  return (Number(fields?.[11]) + Number(fields?.[12])) * TICK_US;
-}
+const processorUs = (pid: number): number => processorMs(pid) * 1_000;
 
 interface Server {
   readonly name: string;

@@ -175,6 +175,25 @@ export class BenchFleet {
       analyze`);
   }
 
+  /** From now on the agents say that they run what was filled in, and the catalogue knows it. */
+  async letRun(agents: ChildProcess): Promise<void> {
+    await this.rows(`
+      set session_replication_role = replica;
+      update vms set has_run = true where id like 'filled-%'`);
+    // Otherwise the database does it by itself, while something is measured.
+    await this.rows('vacuum analyze');
+    const rows = await this.rows<{ vm_id: string; host_id: string; assignment: string }>(
+      "select vm_id, host_id, assignment from allocations where vm_id like 'filled-%'",
+    );
+    agents.send({
+      run: rows.map(({ vm_id, host_id, assignment }) => [
+        Number(host_id.slice('bench-'.length)),
+        vm_id,
+        Number(assignment),
+      ]),
+    });
+  }
+
   /** The ledger made anew from the catalogue. */
   async rebuild(url: string): Promise<{ readonly vms: number }> {
     const answer = await fetch(`${url}/v1/ops/rebuild`, {
@@ -257,6 +276,19 @@ const isReady = (url: string): Promise<boolean> =>
     ({ ok }) => ok,
     () => false,
   );
+
+/** Questions for the status that the agents saw since they were told to forget; times since the epoch. */
+export interface Seen {
+  readonly asked: number;
+  readonly firstAt: number;
+  readonly lastAt: number;
+}
+
+export async function seen(agents: ChildProcess, what: 'seen' | 'forget'): Promise<Seen> {
+  agents.send(what);
+  const [told] = (await once(agents, 'message')) as [Seen];
+  return told;
+}
 
 /** What a process holds in memory, and the most that it ever held. */
 export async function residentMb({ pid = 0 }: ChildProcess): Promise<{

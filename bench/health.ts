@@ -5,12 +5,11 @@
  * of the replica with ten VMs on each host, after a rebuild and the looks.
  * Prints a table and one JSON line. Options: --sizes 1000,10000 --looks 3 --deadline-ms 4000
  */
-import { once } from 'node:events';
 import type { ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
-import { BenchFleet, median, residentMb } from './fleet.js';
+import { BenchFleet, median, residentMb, seen } from './fleet.js';
 
 const { values } = parseArgs({
   options: {
@@ -24,25 +23,12 @@ const HANGING_SHARE = 0.01;
 const PERIOD_S = 30;
 const VMS_PER_HOST = 10;
 
-/** What the agents saw of one look; times since the epoch. */
-export interface Seen {
-  readonly asked: number;
-  readonly firstAt: number;
-  readonly lastAt: number;
-}
-
 interface Look {
   readonly asked: number;
   /** From the first question to the last one to an agent that answers. */
   readonly heardMs: number;
   /** From the first question until all answers are in the catalogue. */
   readonly savedMs: number;
-}
-
-async function seen(agents: ChildProcess, what: 'seen' | 'forget'): Promise<Seen> {
-  agents.send(what);
-  const [told] = (await once(agents, 'message')) as [Seen];
-  return told;
 }
 
 async function look(fleet: BenchFleet, agents: ChildProcess, answering: number): Promise<Look> {
@@ -67,6 +53,17 @@ async function look(fleet: BenchFleet, agents: ChildProcess, answering: number):
   };
 }
 
+/** Longer than a look has a pause. */
+const PAUSE_MS = 5_000;
+
+/** One that is under way would be counted to the next one. */
+async function betweenLooks(agents: ChildProcess): Promise<void> {
+  do {
+    await seen(agents, 'forget');
+    await sleep(PAUSE_MS);
+  } while ((await seen(agents, 'seen')).asked > 0);
+}
+
 async function measure(hosts: number) {
   const fleet = await BenchFleet.start();
   try {
@@ -81,6 +78,7 @@ async function measure(hosts: number) {
     const { vms } = await fleet.rebuild(url);
     const hanging = Math.round(hosts * HANGING_SHARE);
     agents.send({ hang: hanging });
+    await betweenLooks(agents);
     const results: Look[] = [];
     for (let round = 0; round < looks; round += 1) {
       results.push(await look(fleet, agents, hosts - hanging));

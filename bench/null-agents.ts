@@ -106,6 +106,22 @@ function answer(
   });
 }
 
+const running = (id: string, assignment: number) => ({
+  id,
+  assignment,
+  state: 'running',
+  resources: { cpu: 1, memory: 256, disk: 1024 },
+  reason: null,
+});
+
+/** A number: so many of the first agents are gone from now on. run: [agent, VM, assignment] of VMs that they have. */
+type Told =
+  | number
+  | { readonly hang: number }
+  | { readonly run: readonly (readonly [number, string, number])[] }
+  | 'seen'
+  | 'forget';
+
 export const hostIdOf = (index: number): string => `bench-${index.toString()}`;
 
 if (Number.isInteger(count) && Number.isInteger(port)) {
@@ -126,10 +142,12 @@ if (Number.isInteger(count) && Number.isInteger(port)) {
     socket.once('close', () => connections.delete(socket));
   });
   server.listen(port, '0.0.0.0', ALL_AT_ONCE, () => process.send?.('ready'));
-  // A number: so many of the agents are gone from now on.
-  process.on('message', (told: number | { readonly hang: number } | 'seen' | 'forget') => {
+  process.on('message', (told: Told) => {
     if (typeof told === 'object') {
-      hanging = told.hang;
+      if ('hang' in told) hanging = told.hang;
+      else
+        for (const [index, id, assignment] of told.run)
+          vms[index]?.set(id, running(id, assignment));
       return;
     }
     if (typeof told === 'string') {

@@ -21,6 +21,7 @@ import { STRATEGIES } from '../placement/strategies.js';
 import { weightsOf, type Ranking } from '../placement/strategy.js';
 import { prngOf } from '../std/prng.js';
 import { systemClock } from '../std/clock.js';
+import { boundHeapRoom } from '../std/heap-room.js';
 import { checkpointFrom } from './checkpoint.js';
 import { capacityPolicyOf } from './config-schema.js';
 import type { Config, Environment } from './config.js';
@@ -46,6 +47,7 @@ export async function startControlPlane(
   { config, env, log, adminToken, redis, database }: ControlPlaneInputs,
   shutDown: ShutDown,
 ): Promise<string> {
+  boundHeapRoom();
   const metrics = createMetrics();
   const catalogue = await openCatalogue(database, {
     log,

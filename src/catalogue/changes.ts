@@ -15,7 +15,10 @@ import type { Database } from './connection.js';
 import { answered } from './failures.js';
 import { selectHosts } from './hosts.js';
 
-type ChangesPart = Pick<Catalogue, 'mark' | 'bookings' | 'changesSince' | 'purgeEnded'>;
+type ChangesPart = Pick<
+  Catalogue,
+  'mark' | 'bookings' | 'changesSince' | 'changedHosts' | 'purgeEnded'
+>;
 
 export interface AllocationRow {
   readonly booking_id: string;
@@ -75,6 +78,8 @@ export const changesOf = (db: Database): ChangesPart => ({
         }),
     ),
 
+  changedHosts: (revisions, limit) => answered(() => changedHosts(db, revisions, limit)),
+
   purgeEnded: (olderThanMs) =>
     answered(async () => {
       const { numAffectedRows } = await sql`
@@ -95,15 +100,19 @@ async function markIn(db: Database): Promise<string> {
   return row.mark;
 }
 
-/** A host that is new or of another revision, and one that is known and has been retired since. */
+/**
+ * Hosts that are new or of another revision, and those that are known and have been retired since; the
+ * first of them, in order of registration. Of the others only their revisions are read.
+ */
 async function changedHosts(
   tx: Database,
   revisions: ReadonlyMap<string, number>,
+  limit = Infinity,
 ): Promise<readonly Host[]> {
   const { rows } = await sql<{ id: string; revision: number }>`
     select id, revision from hosts
-    where mode <> 'retired' or id = any(${[...revisions.keys()]})`.execute(tx);
-  const changed = rows.filter(({ id, revision }) => revisions.get(id) !== revision);
+    where mode <> 'retired' or id = any(${[...revisions.keys()]}) order by seq`.execute(tx);
+  const changed = rows.filter(({ id, revision }) => revisions.get(id) !== revision).slice(0, limit);
   if (changed.length === 0) return [];
   return selectHosts(tx, sql`hosts.id = any(${changed.map(({ id }) => id)})`);
 }

@@ -4,7 +4,7 @@
  */
 import { sql, type RawBuilder } from 'kysely';
 import type { AgentVm } from '../model/agent-report.js';
-import type { Catalogue } from '../model/ports.js';
+import type { Catalogue, VmsReport } from '../model/ports.js';
 import type { ReportNumber } from '../model/report-order.js';
 import { ASSIGNMENT_BELIEVED_MAX, STRIKES, type ReportReading } from '../model/stores/orphans.js';
 import type { Database } from './connection.js';
@@ -18,9 +18,17 @@ import { jsonOf } from './json.js';
 export const reportsOf = (
   db: Database,
   graceMs: number,
-): Pick<Catalogue, 'reportVms' | 'loseVms'> => ({
+): Pick<Catalogue, 'reportVms' | 'reportsWithNews' | 'loseVms'> => ({
   reportVms: (hostId, report, vms, reading = PLAIN_READING) =>
     answered(() => takeOver(db, { hostId, report, vms, reading, graceMs })),
+
+  async reportsWithNews(reports) {
+    const news = new Set<string>();
+    for (const some of inParts(reports)) {
+      for (const hostId of await answered(() => withNews(db, some, graceMs))) news.add(hostId);
+    }
+    return news;
+  },
 
   loseVms: (hostId) =>
     answered(async () => {
@@ -44,6 +52,46 @@ export const reportsOf = (
 });
 
 const PLAIN_READING: ReportReading = { onMissing: 'mark', askedAt: null };
+
+/** Of one statement: some 3 µs for each VM. */
+const COMPARED_AT_ONCE = { hosts: 200, vms: 10_000 };
+
+/** A host with more VMs than that comes alone. */
+function* inParts(reports: readonly VmsReport[]): Generator<readonly VmsReport[]> {
+  let part: VmsReport[] = [];
+  let vms = 0;
+  for (const report of reports) {
+    vms += report.vms.length;
+    if (part.length === COMPARED_AT_ONCE.hosts || vms > COMPARED_AT_ONCE.vms) {
+      if (part.length > 0) yield part;
+      part = [];
+      vms = report.vms.length;
+    }
+    part.push(report);
+  }
+  if (part.length > 0) yield part;
+}
+
+/** Numbers need no quotes, which the driver would look at one by one. */
+const listOf = (numbers: readonly number[]): string => `{${numbers.join()}}`;
+
+/** One call of `reports_with_news`: what is known and said is compared in sets, without a lock. */
+async function withNews(
+  db: Database,
+  reports: readonly VmsReport[],
+  graceMs: number,
+): Promise<readonly string[]> {
+  const said = reports.flatMap(({ vms }) => vms);
+  const sayers = reports.flatMap(({ vms }, at) => vms.map(() => at + 1));
+  const { rows } = await sql<{ id: string }>`
+    select id from reports_with_news(
+      ${reports.map(({ hostId }) => hostId)}, ${reports.map(({ bootId }) => bootId)},
+      ${reports.map(({ report }) => report)}, ${reports.map(({ askedAt }) => askedAt)}, ${graceMs},
+      ${listOf(sayers)}, ${said.map(({ id }) => id)},
+      ${listOf(said.map(({ assignment }) => assignment))},
+      ${said.map(({ state }) => state)}) as told(id)`.execute(db);
+  return rows.map(({ id }) => id);
+}
 
 interface Heard {
   readonly hostId: string;

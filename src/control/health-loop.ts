@@ -12,12 +12,13 @@ import type { LookVerdict } from '../model/stores/fleet-watch.js';
 import { askAll, slotsFor, type InSlot } from './ask-hosts.js';
 import { Batches } from './batches.js';
 import type { Ports, Scheduled } from './ports.js';
-import { reconcile } from './reconcile.js';
+import { reconcile, withNews } from './reconcile.js';
 import type { HealthSettings } from './settings.js';
 import { tellFenced } from './unfence.js';
 
 const LEASE = 'health';
-const HOSTS_PAGE = 100;
+/** Hosts that placement is shown at once. */
+const HOSTS_PAGE = 500;
 
 /** Hosts that are saved at once. */
 const BATCH = 200;
@@ -34,6 +35,14 @@ interface Asked {
   readonly target: Target;
   /** null: it did not answer. */
   readonly status: AgentStatus | null;
+}
+
+/** Of one look: what was said to somebody of whom all is saved already is not kept until the end. */
+interface Answer {
+  readonly target: Target;
+  readonly isHeard: boolean;
+  /** What waits for the verdict. */
+  readonly waiting: Asked | null;
 }
 
 interface Polled {
@@ -180,8 +189,9 @@ export class HealthLoop {
       { slots, withinMs: breaker.lookMsMax / 2 },
       async (target) => {
         const one = await this.#ask(target);
-        if (isAsBefore(one)) answers.add(one);
-        return one;
+        const isSettled = isAsBefore(one);
+        if (isSettled) answers.add(one);
+        return { target, isHeard: one.status !== null, waiting: isSettled ? null : one };
       },
     );
     let isStale: boolean;
@@ -194,20 +204,20 @@ export class HealthLoop {
     if (!isStale) await this.#cordonFlapping();
   }
 
-  async #judge(asked: readonly Asked[]): Promise<LookVerdict['kind']> {
+  async #judge(asked: readonly Answer[]): Promise<LookVerdict['kind']> {
     const { catalogue } = this.#ports;
     const askedAt = new Date(Math.min(...asked.map(({ target }) => target.askedAt.getTime())));
-    const missed = asked.flatMap(({ target, status }) => (status === null ? [target.hostId] : []));
+    const missed = asked.flatMap(({ target, isHeard }) => (isHeard ? [] : [target.hostId]));
     const verdict = await catalogue.judgeLook({ askedAt, missed }, this.#settings.breaker);
     this.#tellOf(verdict);
     const counted = asked.filter(
       ({ target }) => target.state === 'up' || target.state === 'suspect',
     );
-    const unheard = counted.filter(({ status }) => status === null).length;
+    const unheard = counted.filter(({ isHeard }) => !isHeard).length;
     const isDeaf = unheard > 0 && unheard === counted.length;
     this.#deafness = isDeaf || verdict.watch.isOpen ? missed.length / asked.length : 0;
     if (verdict.kind === 'stale') return verdict.kind;
-    const rest = asked.filter((one) => !isAsBefore(one));
+    const rest = asked.flatMap(({ waiting }) => waiting ?? []);
     const heard = verdict.kind === 'late' ? rest.filter(({ status }) => status !== null) : rest;
     await this.#save(heard, verdict.held);
     return verdict.kind;
@@ -318,9 +328,14 @@ export class HealthLoop {
   async #takeOverVms(polled: readonly Polled[]): Promise<void> {
     let changed = 0;
     const { onMissing } = this.#settings;
+    const news = await withNews(
+      this.#ports,
+      polled.flatMap(({ status, askedAt }) => (status === null ? [] : [{ ...status, askedAt }])),
+    );
     for (const { poll, status, askedAt } of polled) {
       try {
         if (status !== null) {
+          if (!news.has(poll.hostId)) continue;
           changed += await reconcile(this.#ports, poll.hostId, status, { onMissing, askedAt });
         } else if (poll.state === 'down') {
           changed += await this.#ports.catalogue.loseVms(poll.hostId);
@@ -339,22 +354,14 @@ export class HealthLoop {
   /** Pushes each host whose revision placement does not have, whatever made it miss the change. */
   async #syncPlacement(): Promise<void> {
     const { catalogue, ledger } = this.#ports;
-    const fleet = await ledger.view();
-    const shown = new Map([...fleet.hosts()].map(({ id, revision }) => [id, revision]));
-    const unlisted = new Set(shown.keys());
-    let cursor: string | null = null;
+    const shown = new Map<string, number>();
+    for (const { id, revision } of (await ledger.view()).hosts()) shown.set(id, revision);
+    let changed: readonly Host[];
     do {
-      const page: Awaited<ReturnType<typeof catalogue.hosts>> = await catalogue.hosts({
-        limit: HOSTS_PAGE,
-        cursor,
-      });
-      await this.#pushHosts(page.items.filter(({ id, revision }) => shown.get(id) !== revision));
-      for (const { id } of page.items) unlisted.delete(id);
-      cursor = page.nextCursor;
-    } while (cursor !== null);
-    // Lists leave out retired hosts; placement has to hear that they are.
-    const retired = await Promise.all([...unlisted].map((id) => catalogue.host(id)));
-    await this.#pushHosts(retired.filter((host) => host !== null));
+      changed = await catalogue.changedHosts(shown, HOSTS_PAGE);
+      await this.#pushHosts(changed);
+      for (const { id, revision } of changed) shown.set(id, revision);
+    } while (changed.length === HOSTS_PAGE);
   }
 
   async #pushHosts(hosts: readonly Host[]): Promise<void> {

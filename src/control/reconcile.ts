@@ -4,8 +4,28 @@
  */
 import type { AgentStatus } from '../model/agent-report.js';
 import { factsOf, type Host } from '../model/host.js';
+import type { VmsReport } from '../model/ports.js';
 import type { ReportReading } from '../model/stores/orphans.js';
 import type { Ports } from './ports.js';
+
+/**
+ * Whose reports are to be taken over: most say nothing new, and one question for many of them is
+ * cheaper than to take each over.
+ * @returns ids of hosts
+ */
+export async function withNews(
+  { catalogue, log }: Ports,
+  reports: readonly VmsReport[],
+): Promise<ReadonlySet<string>> {
+  if (reports.length === 0) return new Set();
+  try {
+    return await catalogue.reportsWithNews(reports);
+  } catch (error) {
+    // One that cannot be compared must not keep the others from being heard.
+    log.debug('reports are taken over without being compared', { error });
+    return new Set(reports.map(({ hostId }) => hostId));
+  }
+}
 
 /**
  * Takes a report over, whether it was asked for or not.

@@ -126,6 +126,8 @@ export function describeChanges(subject: Subject): void {
       await subject().patchHost(changed.id, { mode }, TESTER);
       const added = await upHost(subject());
       const { hosts } = await subject().changesSince(mark, revisions);
+      expect(await subject().changedHosts(revisions, 10_000)).toEqual(hosts);
+      expect(await subject().changedHosts(revisions, 2)).toEqual(hosts.slice(0, 2));
       const ids = hosts.map(({ id }) => id);
       expect(ids).toEqual(expect.arrayContaining([changed.id, added.id]));
       expect(ids).not.toContain(known.id);

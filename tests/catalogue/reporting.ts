@@ -24,8 +24,12 @@ export async function tell(
   const facts = { totals: totalsOf(host), used: {}, version: '1', ...number };
   await catalogue.saveHostReport(host.id, facts);
   const { onMissing = 'mark', askedAt = null } = reading;
+  const isNews = await catalogue.reportsWithNews([{ ...number, hostId: host.id, vms, askedAt }]);
   const changed = await catalogue.reportVms(host.id, number, vms, { onMissing, askedAt });
-  return { changed, ...(await catalogue.noteStrangers(host.id, number, vms, askedAt)) };
+  const noted = await catalogue.noteStrangers(host.id, number, vms, askedAt);
+  const isChange = changed > 0 || noted.host !== null || noted.leaving.length > 0;
+  if (isChange && !isNews.has(host.id)) throw new Error(`${host.id} was not said to have news`);
+  return { changed, ...noted };
 }
 
 /** What a host says of a VM that is recorded on it. */

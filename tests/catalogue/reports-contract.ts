@@ -5,10 +5,12 @@ import { AGENT_VM_STATES } from '../../src/model/agent-report.js';
 import { DESIRED_STATES, type Reason, type Vm, type VmState } from '../../src/model/vm.js';
 import { nextStep } from '../../src/model/vm-lifecycle.js';
 import {
+  fresh,
   itemFor,
   missedPoll,
   placedVm,
   recordAll,
+  reportOf,
   take,
   takeAll,
   upHost,
@@ -121,6 +123,34 @@ export function describeReports(subject: Subject): void {
       expect((await tell(subject(), host, [])).changed).toBe(0);
       expect((await tell(subject(), host, [saysOf(vm, 'running')])).changed).toBe(1);
       expect(await subject().vm(vm.id)).toMatchObject({ state: 'running', reason: null });
+    });
+
+    it('have news or none, told of many at once', async () => {
+      const hosts = [await upHost(subject()), await upHost(subject()), await upHost(subject())];
+      const vms = await Promise.all(hosts.map((host) => placedVm(subject(), host)));
+      await takeAll(subject(), 'me');
+      const running = { state: 'running' as const, reason: null, hasRun: true, nextInMs: null };
+      for (const { id } of vms) await saveOne(subject(), 'me', id, running);
+      const [known, other, overtaken] = hosts.map(({ id }) => id);
+      const states = ['running', 'stopped', 'stopped'] as const;
+      const number = { bootId: 'boot-1', report: 2_000_000 };
+      for (const host of hosts) {
+        const last = host.id === overtaken ? { ...number, report: number.report + 1 } : number;
+        await subject().saveHostReport(host.id, reportOf(host, last));
+      }
+      const reports = hosts.map(({ id: hostId }, at) => ({
+        ...number,
+        hostId,
+        vms: [saysOf(vms[at]!, states[at]!)],
+        askedAt: null,
+      }));
+      const nobody = { ...number, hostId: fresh('nobody'), vms: [], askedAt: null };
+      expect(await subject().reportsWithNews([...reports, nobody])).toEqual(new Set([other]));
+      const stranger = { ...saysOf(vms[0]!, 'running'), id: fresh('stranger') };
+      const strange = { ...reports[0]!, vms: [...reports[0]!.vms, stranger] };
+      expect(await subject().reportsWithNews([strange])).toEqual(new Set([known]));
+      expect(await subject().reportsWithNews([])).toEqual(new Set());
+      expect(await subject().vm(vms[1]!.id)).toMatchObject({ state: 'running' });
     });
 
     it('say nothing of a VM under another assignment, of another host, or leased', async () => {

@@ -230,6 +230,7 @@ export function actor(tables: Tables, draw: (below: number) => number): () => Ac
       name: 'a report',
       on: async (c) => [
         isFresh ? await c.saveHostReport(hostId, report) : null,
+        [...(await c.reportsWithNews([{ ...report, hostId, vms, askedAt: null }]))],
         await c.reportVms(hostId, report, vms, { onMissing, askedAt: null }),
         await c.noteStrangers(hostId, report, vms, null),
       ],

@@ -200,6 +200,14 @@ export interface HostPoll {
   readonly status: HostReport | null;
 }
 
+/** What an agent says of its VMs. */
+export interface VmsReport extends ReportNumber {
+  readonly hostId: string;
+  readonly vms: readonly Pick<AgentVm, 'id' | 'assignment' | 'state'>[];
+  /** As `ReportReading` has it. */
+  readonly askedAt: ReportReading['askedAt'];
+}
+
 /** What an agent says of its machine; its VMs are taken over by `reportVms`. */
 export type HostReport = Pick<
   AgentStatus,
@@ -264,6 +272,12 @@ export interface Catalogue
     mark: CatalogueMark,
     revisions: ReadonlyMap<string, number>,
   ): Promise<CatalogueChanges>;
+  /**
+   * Hosts that are new or of another revision than known, or known and retired since.
+   * @param revisions of hosts as they are known, by id
+   * @returns at most `limit`, in order of registration
+   */
+  changedHosts(revisions: ReadonlyMap<string, number>, limit: number): Promise<readonly Host[]>;
   /** Forgets bookings that ended longer ago than this: marks from before say nothing. @returns how many */
   purgeEnded(olderThanMs: number): Promise<number>;
   /** Which of these bookings are recorded, with their assignment. */
@@ -375,6 +389,13 @@ export interface Catalogue
     vms: readonly AgentVm[],
     reading?: ReportReading,
   ): Promise<number>;
+  /**
+   * Which of these reports, one of a host, say anything that `reportVms` or `noteStrangers` would take
+   * down; only for them need the two be called. Changes nothing and waits for nobody. May name a host
+   * whose report then changes nothing.
+   * @returns the ids of the hosts
+   */
+  reportsWithNews(reports: readonly VmsReport[]): Promise<ReadonlySet<string>>;
   /** The VMs of a host become `unknown`, if it is `down`. @returns how many */
   loseVms(hostId: string): Promise<number>;
 

@@ -1,10 +1,14 @@
 /** What a rebuild reads of the double: bookings page by page, and what has changed since an instant. */
+import type { Host } from '../../model/host.js';
 import type { Catalogue } from '../../model/ports.js';
 import type { AllocationRow } from './rows.js';
 import { answered, pairKey, type Tables } from './tables.js';
 import { allocationOf, byText, hostOf } from './views.js';
 
-type ChangesPart = Pick<Catalogue, 'mark' | 'bookings' | 'changesSince' | 'purgeEnded'>;
+type ChangesPart = Pick<
+  Catalogue,
+  'mark' | 'bookings' | 'changesSince' | 'changedHosts' | 'purgeEnded'
+>;
 
 export const changesOf = (tables: Tables): ChangesPart => ({
   mark: () => answered(tables, () => tables.changeCount.toString()),
@@ -29,10 +33,7 @@ export const changesOf = (tables: Tables): ChangesPart => ({
       );
       return {
         mark: tables.changeCount.toString(),
-        hosts: [...tables.hosts.rows()]
-          .filter(({ id, mode }) => mode !== 'retired' || revisions.has(id))
-          .filter(({ id, revision }) => revisions.get(id) !== revision)
-          .map((row) => hostOf(tables, row)),
+        hosts: changedHosts(tables, revisions),
         gone: changed
           .map(({ booking }) => booking)
           .filter(({ bookingId }) => !tables.allocations.has(bookingId)),
@@ -42,6 +43,9 @@ export const changesOf = (tables: Tables): ChangesPart => ({
         }),
       };
     }),
+
+  changedHosts: (revisions, limit) =>
+    answered(tables, () => changedHosts(tables, revisions, limit)),
 
   purgeEnded: (olderThanMs) =>
     answered(tables, () => {
@@ -55,5 +59,17 @@ export const changesOf = (tables: Tables): ChangesPart => ({
       return purged;
     }),
 });
+
+const changedHosts = (
+  tables: Tables,
+  revisions: ReadonlyMap<string, number>,
+  limit = Infinity,
+): readonly Host[] =>
+  [...tables.hosts.rows()]
+    .filter(({ id, mode }) => mode !== 'retired' || revisions.has(id))
+    .filter(({ id, revision }) => revisions.get(id) !== revision)
+    .sort((left, right) => left.seq - right.seq)
+    .slice(0, limit)
+    .map((row) => hostOf(tables, row));
 
 const placeOf = ({ hostId, bookingId }: AllocationRow): string => pairKey(hostId, bookingId);

@@ -3,7 +3,7 @@
  * stands in the catalogue's own reports.ts.
  */
 import type { AgentVm } from '../../model/agent-report.js';
-import type { Catalogue } from '../../model/ports.js';
+import type { Catalogue, VmsReport } from '../../model/ports.js';
 import type { ReportNumber } from '../../model/report-order.js';
 import {
   ASSIGNMENT_BELIEVED_MAX,
@@ -19,9 +19,17 @@ import { answered, type Tables } from './tables.js';
 import { vmRows } from './views.js';
 import { updateVm } from './writing.js';
 
-export const reportsOf = (tables: Tables): Pick<Catalogue, 'reportVms' | 'loseVms'> => ({
+type Reports = Pick<Catalogue, 'reportVms' | 'reportsWithNews' | 'loseVms'>;
+
+export const reportsOf = (tables: Tables): Reports => ({
   reportVms: (hostId, report, vms, reading = PLAIN_READING) =>
     answered(tables, () => takeOver(tables, hostId, report, vms, reading)),
+
+  reportsWithNews: (reports) =>
+    answered(
+      tables,
+      () => new Set(reports.filter((one) => hasNews(tables, one)).map(({ hostId }) => hostId)),
+    ),
 
   loseVms: (hostId) =>
     answered(tables, () => {
@@ -65,6 +73,46 @@ export function isNewest(tables: Tables, hostId: string, report: ReportNumber): 
   return host?.bootId === report.bootId && host.report === report.report;
 }
 
+/** By the same signs as the catalogue's own (migration 0019), which are fewer than what follows from them. */
+function hasNews(tables: Tables, { hostId, askedAt, vms, ...report }: VmsReport): boolean {
+  for (const { assignment } of vms) wholeNumber(assignment);
+  if (!isNewest(tables, hostId, report)) return false;
+  if (tables.orphansOfHost.of(hostId).size > 0) return true;
+  const recorded = vmRows(tables, tables.vmsOfHost.of(hostId));
+  const known = new Map(recorded.map((row) => [row.id, row]));
+  if (vms.some(({ id }) => !known.has(id))) return true;
+  const heard = heardAt(tables, askedAt);
+  const named = new Set(vms.map(({ id }) => id));
+  return (
+    vms.some((said) => {
+      const row = known.get(said.id);
+      return row !== undefined && isFree(tables, row) && !isKnown(tables, row, said);
+    }) ||
+    recorded.some(
+      (row) =>
+        isFree(tables, row) &&
+        (isMadeDue(row, tables.now()) ||
+          row.outdatedStrikes > 0 ||
+          (named.has(row.id)
+            ? row.missingStrikes > 0
+            : !tables.watch.isOpen && mayBeMissed(row, heard))),
+    )
+  );
+}
+
+/** Neither worked on nor on its way elsewhere: then the lifecycle knows it better than a report. */
+const isFree = (tables: Tables, { leaseUntil, movingTo }: VmRow): boolean =>
+  movingTo === null && (leaseUntil === null || leaseUntil < tables.now());
+
+function isKnown(tables: Tables, row: VmRow, said: VmsReport['vms'][number]): boolean {
+  const { state, desiredState, hasRun } = row;
+  if (said.assignment !== tables.allocationOfVm(row.id)?.assignment) return false;
+  if (!hasRun && said.state === 'running') return false;
+  if (desiredState === 'deleted') return true;
+  if (said.state === 'failed') return !hasRun || (state !== 'running' && state !== 'unknown');
+  return said.state === state;
+}
+
 function takeOver(
   tables: Tables,
   hostId: string,
@@ -76,13 +124,11 @@ function takeOver(
   if (!isNewest(tables, hostId, report)) return 0;
   const now = tables.now();
   const heard = heardAt(tables, askedAt);
+  const mayMiss = !tables.watch.isOpen;
   const said = new Map(vms.map((vm) => [vm.id, vm]));
   let changed = 0;
   for (const row of vmRows(tables, tables.vmsOfHost.of(hostId))) {
-    // It is worked on, or moves: the lifecycle knows it better than a report that may be older.
-    const isLeased = row.leaseUntil !== null && row.leaseUntil >= now;
-    if (isLeased || row.movingTo !== null || row.state === 'failed') continue;
-    const mayMiss = !tables.watch.isOpen;
+    if (!isFree(tables, row) || row.state === 'failed') continue;
     const judged = judge(row, tables.allocationOfVm(row.id), said.get(row.id), heard, mayMiss);
     if (apply(tables, row, judged, onMissing, now)) changed += 1;
   }
@@ -102,6 +148,14 @@ interface Judged {
   readonly isUntold: boolean;
 }
 
+/** Whether it speaks against the records that a report does not name it. */
+const mayBeMissed = ({ state, desiredState, hasRun, updatedAt }: VmRow, heard: number): boolean =>
+  hasRun &&
+  desiredState !== 'deleted' &&
+  state !== 'placed' &&
+  state !== 'creating' &&
+  updatedAt <= heard;
+
 function judge(
   row: VmRow,
   allocation: AllocationRow | undefined,
@@ -109,14 +163,7 @@ function judge(
   heard: number,
   mayMiss: boolean,
 ): Judged {
-  const isOnItsWay = row.state === 'placed' || row.state === 'creating';
-  const isAbsent =
-    mayMiss &&
-    said === undefined &&
-    row.hasRun &&
-    row.desiredState !== 'deleted' &&
-    !isOnItsWay &&
-    row.updatedAt <= heard;
+  const isAbsent = mayMiss && said === undefined && mayBeMissed(row, heard);
   const isBehind =
     said !== undefined &&
     allocation !== undefined &&
@@ -172,6 +219,10 @@ function newsOf(row: VmRow, judged: Judged, isRecreated: boolean): Seen {
 const mayMove = ({ state, hasRun }: Seen, desiredState: VmRow['desiredState']): boolean =>
   desiredState === 'deleted' ||
   (state !== desiredState && state !== 'deleting' && (state !== 'unknown' || !hasRun));
+
+/** Whether it is looked at sooner, now that its host answers. */
+const isMadeDue = (row: VmRow, now: number): boolean =>
+  mayMove(row, row.desiredState) && (row.dueAt === null || row.dueAt > now);
 
 /** @returns whether that is a change */
 function apply(

@@ -176,7 +176,7 @@ export const AGENT_BUGS: readonly WorldBug[] = [
   {
     name: 'host-by-prefix',
     what: 'host-1 is also found as host-10',
-    rules: ['S5', 'S11', 'S15', 'L1', 'L2'],
+    rules: ['S5', 'S8', 'S11', 'S15', 'L1', 'L2'],
     sabotage: () => ({
       ports: ({ agents, catalogue }) => {
         const longest = async ({ hostId }: AgentContact) => {
