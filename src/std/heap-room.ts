@@ -1,23 +1,26 @@
 /**
  * How far the heap may grow above what is in use before V8 collects all of it. V8's own rule lets it
  * grow to four times that, and a process that holds a lot at rest keeps as much again and more of
- * what nobody needs; a fixed share makes one that holds little collect all the time.
+ * what nobody needs; a small fixed share makes one that holds little collect all the time.
  */
 import { PerformanceObserver, constants } from 'node:perf_hooks';
 import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 
 const MIB = 2 ** 20;
 
-/** What stands around uncollected, where it is more than the least share and less than V8's own. */
-const ROOM_BYTES = 75 * MIB;
+/** A heap up to this size is in nobody's way. */
+const HEAP_BYTES = 185 * MIB;
 
-/** Of what is in use: collecting all takes as long as there is much of it. */
+/** Above what is in use, in percent of it: V8's own rule, and less, which collects all the time. */
 const ROOM_PERCENT = { least: 40, most: 300 };
 
-/** The share that leaves the room, in percent of what is in use. */
+/** The share that lets the heap grow to what is in nobody's way, in percent of what is in use. */
 export const roomPercent = (usedBytes: number): number =>
   Math.round(
-    Math.min(ROOM_PERCENT.most, Math.max(ROOM_PERCENT.least, (100 * ROOM_BYTES) / usedBytes)),
+    Math.min(
+      ROOM_PERCENT.most,
+      Math.max(ROOM_PERCENT.least, (100 * (HEAP_BYTES - usedBytes)) / usedBytes),
+    ),
   );
 
 /** From now on, until the process ends. V8 takes the share at the end of each whole collection. */

@@ -29,10 +29,11 @@ async function mostMib(preparation: string): Promise<number> {
 }
 
 describe('the room of the heap', () => {
-  it('is the same whatever is in use, between a least and a most share', () => {
-    expect(roomPercent(75 * MIB)).toBe(100);
-    expect(roomPercent(150 * MIB)).toBe(50);
+  it('is what is left to a modest heap, between a least and a most share', () => {
+    expect(roomPercent(92.5 * MIB)).toBe(100);
+    expect(roomPercent(74 * MIB)).toBe(150);
     expect(roomPercent(10 * MIB)).toBe(300);
+    expect(roomPercent(150 * MIB)).toBe(40);
     expect(roomPercent(2_000 * MIB)).toBe(40);
   });
 
