@@ -6,7 +6,9 @@
  * given back there from before the first until after the second: then nothing is under way. Hosts that
  * are never quiet for so long are left to `verify`, which looks booking by booking.
  */
+import { DomainError } from '../model/errors.js';
 import { subtractResources, withoutZeros } from '../model/resources.js';
+import type { HostTable } from '../placement/host-table.js';
 import type { Ports } from './ports.js';
 import type { Chore } from './upkeep-loop.js';
 
@@ -30,10 +32,10 @@ export function driftChores(
   let before: ReadonlyMap<string, string> = new Map();
   const compare = async () => {
     const { epoch, incarnation } = await ports.ledger.state();
-    const wasQuiet = await watch.beginAnew();
     const earlier = before;
     before = new Map();
     if (incarnation === null) return;
+    const wasQuiet = await watch.beginAnew();
     const drifts = await driftsOf(ports);
     await watch.gather();
     before = drifts;
@@ -69,7 +71,8 @@ class ChangeWatch {
 
   /** Takes in what has changed since it was called last. */
   async gather(): Promise<void> {
-    const fleet = await this.#ports.ledger.view();
+    const fleet = await this.#view();
+    if (fleet === null) return;
     const { changes } = fleet;
     const mark = this.#mark ?? changes.now;
     this.#mark = changes.now;
@@ -79,6 +82,17 @@ class ChangeWatch {
       const row = changes.rowAt(change);
       // The last row is nobody's any more when a host has left.
       if (row < fleet.size) this.#changed.add(fleet.factsAt(row).id);
+    }
+  }
+
+  /** null while the ledger is away or being rebuilt: nobody can tell what changes meanwhile. */
+  async #view(): Promise<HostTable | null> {
+    try {
+      return await this.#ports.ledger.view();
+    } catch (error) {
+      if (!(error instanceof DomainError)) throw error;
+      this.#changed = null;
+      return null;
     }
   }
 

@@ -14,19 +14,22 @@ const HEAP_BYTES = 185 * MIB;
 /** Above what is in use, in percent of it: V8's own rule, and less, which collects all the time. */
 const ROOM_PERCENT = { least: 40, most: 300 };
 
-/** The share that lets the heap grow to what is in nobody's way, in percent of what is in use. */
-export const roomPercent = (usedBytes: number): number =>
+/** The share that lets the heap grow to a size, in percent of what is in use. */
+export const roomPercent = (usedBytes: number, heapBytes = HEAP_BYTES): number =>
   Math.round(
     Math.min(
       ROOM_PERCENT.most,
-      Math.max(ROOM_PERCENT.least, (100 * (HEAP_BYTES - usedBytes)) / usedBytes),
+      Math.max(ROOM_PERCENT.least, (100 * (heapBytes - usedBytes)) / usedBytes),
     ),
   );
 
-/** From now on, until the process ends. V8 takes the share at the end of each whole collection. */
-export function boundHeapRoom(): void {
+/**
+ * From now on, until the process ends. V8 takes the share at the end of each whole collection.
+ * @param heapBytes to which the heap may grow whatever is in use
+ */
+export function boundHeapRoom(heapBytes = HEAP_BYTES): void {
   const bound = () => {
-    const percent = roomPercent(getHeapStatistics().used_heap_size);
+    const percent = roomPercent(getHeapStatistics().used_heap_size, heapBytes);
     setFlagsFromString(`--heap-growing-percent=${percent.toString()}`);
   };
   const observer = new PerformanceObserver((list) => {
