@@ -71,8 +71,11 @@ export function createControlPlane(
     { ports, scheduler, attemptsMax: settings.lifecycle.attemptsMax },
     settings.lifecycle,
   );
-  const health = new HealthLoop(ports, settings.health, settings.replicaId, () => {
-    lifecycle.poke();
+  const health = new HealthLoop(ports, settings.health, settings.replicaId, {
+    onVmsChanged: () => {
+      lifecycle.poke();
+    },
+    isPlacing: () => scheduler.busy,
   });
   const waitingRoom = new WaitingRoom({
     ports,

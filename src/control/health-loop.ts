@@ -52,11 +52,20 @@ interface Polled {
   readonly askedAt: Date | null;
 }
 
+/** What goes on beside the looks. */
+interface Beside {
+  /** Called when a report changed what is known of VMs. */
+  readonly onVmsChanged: () => void;
+  /** Whether VMs are being placed: a look gives way to them. */
+  readonly isPlacing: () => boolean;
+}
+
 export class HealthLoop {
   readonly #ports: Ports;
   readonly #settings: HealthSettings;
   readonly #replicaId: string;
   readonly #onVmsChanged: () => void;
+  readonly #isPlacing: () => boolean;
   #task: Scheduled | null = null;
   #running: Promise<void> | null = null;
   /** Fenced hosts that are being told what they lost. */
@@ -76,12 +85,17 @@ export class HealthLoop {
    */
   #deafness = 0;
 
-  /** @param onVmsChanged called when a report changed what is known of VMs */
-  constructor(ports: Ports, settings: HealthSettings, replicaId: string, onVmsChanged: () => void) {
+  constructor(
+    ports: Ports,
+    settings: HealthSettings,
+    replicaId: string,
+    { onVmsChanged, isPlacing }: Beside,
+  ) {
     this.#ports = ports;
     this.#settings = settings;
     this.#replicaId = replicaId;
     this.#onVmsChanged = onVmsChanged;
+    this.#isPlacing = isPlacing;
     this.#inSlot = slotsFor(ports.clock, settings.concurrencyMax);
   }
 
@@ -186,7 +200,7 @@ export class HealthLoop {
     const asked = await askAll(
       clock,
       targets,
-      { slots, withinMs: breaker.lookMsMax / 2 },
+      { slots, withinMs: breaker.lookMsMax / 2, givesWay: this.#isPlacing },
       async (target) => {
         const one = await this.#ask(target);
         const isSettled = isAsBefore(one);

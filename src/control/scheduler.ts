@@ -111,10 +111,15 @@ export class Scheduler {
     return answer;
   }
 
+  /** Whether somebody waits for a place, or for its record. */
+  get busy(): boolean {
+    return this.#running !== null || this.#recorder.busy;
+  }
+
   /** Takes no more requests and resolves when those that wait have been answered. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    while (this.#running !== null || this.#recorder.busy) {
+    while (this.busy) {
       await this.#running;
       await this.#recorder.idle();
     }

@@ -7,7 +7,7 @@ const SLOTS = 64;
 const DEADLINE_MS = 4_000;
 const PERIOD_MS = 30_000;
 /** As the health loop has it. */
-const WITHIN = { slots: SLOTS, withinMs: PERIOD_MS / 2 };
+const WITHIN = { slots: SLOTS, withinMs: PERIOD_MS / 2, givesWay: () => false };
 const LIVE_MS = 5;
 
 interface Target {
@@ -71,6 +71,46 @@ describe('asking many agents', () => {
     const { endMs, openMax } = await asking(all);
     expect(endMs).toBeLessThanOrEqual(WITHIN.withinMs + DEADLINE_MS);
     expect(openMax).toBeLessThan(6_000);
+  });
+
+  describe('while VMs are placed', () => {
+    const giving = { ...WITHIN, givesWay: () => true };
+
+    it('asks at most a few at a stretch, and all of them in time', async () => {
+      const all = targets(1_000, () => ({ hangs: false, missedPolls: 0 }));
+      const { answers, heardMs, endMs } = await asking(all, giving);
+      expect(answers).toEqual(all.map(({ at }) => at));
+      expect(endMs).toBeLessThanOrEqual(PERIOD_MS / 3);
+      const most = Math.max(
+        ...heardMs.map((at) => heardMs.filter((other) => at <= other && other < at + 100).length),
+      );
+      expect(most).toBeLessThanOrEqual(50);
+    });
+
+    it('is over in time even if more hang than fit', async () => {
+      const all = targets(20_000, () => ({ hangs: true, missedPolls: 0 }));
+      const { endMs } = await asking(all, giving);
+      expect(endMs).toBeLessThanOrEqual(WITHIN.withinMs + DEADLINE_MS);
+    });
+
+    it('is in a hurry as soon as nobody waits any more', async () => {
+      const all = targets(1_000, () => ({ hangs: false, missedPolls: 0 }));
+      let asked = 0;
+      const { endMs } = await asking(all, { ...WITHIN, givesWay: () => (asked += 1) <= 3 });
+      const pauseMs = ((PERIOD_MS / 2) * (2 / 3) * 50) / 1_000;
+      expect(endMs).toBeLessThan(4 * pauseMs);
+    });
+
+    it('tells of an agent whose call fails in a pause', async () => {
+      const clock = new VirtualClock();
+      const all = targets(200, () => ({ hangs: false, missedPolls: 0 }));
+      const answers = askAll(clock, all, giving, ({ at }) =>
+        at === 3 ? Promise.reject(new Error('not a status')) : Promise.resolve(at),
+      );
+      const failed = expect(answers).rejects.toThrow('not a status');
+      await clock.runUntil(PERIOD_MS);
+      await failed;
+    });
   });
 
   it('asks nobody when there is nobody', async () => {

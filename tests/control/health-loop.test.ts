@@ -110,7 +110,8 @@ describe('looks at the fleet', () => {
       breaker: watchRules(PERIOD_MS / 1_000, DEADLINE_MS, { share: 0.3, hostsMin: 3 }),
       flapping: flappingRule({ changesMax: 6, windowS: 3_600, cordonS: 3_600 }),
     } as const;
-    const loop = new HealthLoop(ports, settings, newId(), () => undefined);
+    const beside = { onVmsChanged: () => undefined, isPlacing: () => false };
+    const loop = new HealthLoop(ports, settings, newId(), beside);
     const made: Looker = { loop, isDeaf: false, standsMs: 0, asked: 0, counted: [] };
     return made;
   }
