@@ -7,7 +7,7 @@ import type { Database } from './connection.js';
 import { answered } from './failures.js';
 
 /** Rows that one call of the sequencer moves: well below a second of work. */
-const SEQUENCE_MAX = 2_000;
+const SEQUENCE_MAX = 500;
 
 /** Rows that one call forgets. */
 const PURGE_MAX = 5_000;

@@ -4,7 +4,7 @@ import type { KeepSettings } from './settings.js';
 import type { Chore } from './upkeep-loop.js';
 
 /** Followers have their own, faster ticker; this one keeps the outbox short without them. */
-const SEQUENCE_MS = 10_000;
+const SEQUENCE_MS = 1_000;
 const PURGE_MS = 60_000;
 
 /** Calls of one turn; what remains has its turn a minute later. */

@@ -11,7 +11,7 @@ import { kept } from './stored-json.js';
 import { answered, type Tables } from './tables.js';
 
 /** Changes that one call puts in order, and rows that one call forgets, as the real one does. */
-const SEQUENCE_MAX = 2_000;
+const SEQUENCE_MAX = 500;
 const PURGE_MAX = 5_000;
 
 export const eventsOf = (tables: Tables): EventStore => ({
