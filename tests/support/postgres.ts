@@ -36,10 +36,17 @@ export interface TestPostgres {
   stop(): Promise<void>;
 }
 
-/** @param options.fsync whether commits wait for the disk; tests that kill nothing need not */
-export async function startPostgres(
-  options: { readonly fsync?: boolean } = {},
-): Promise<TestPostgres> {
+export interface PostgresOptions {
+  /** Whether commits wait for the disk; tests that kill nothing need not. */
+  readonly fsync?: boolean;
+  /** More settings of the server: `['max_wal_size=8GB']`. */
+  readonly settings?: readonly string[];
+}
+
+export async function startPostgres({
+  fsync = false,
+  settings = [],
+}: PostgresOptions = {}): Promise<TestPostgres> {
   const bin = binaries();
   const owner = await serverUser();
   const dir = await mkdtemp(join(tmpdir(), 'berth-postgres-'));
@@ -52,13 +59,18 @@ export async function startPostgres(
     { ...as, cwd: dir },
   );
   const port = await freePort();
-  const fsync = options.fsync === true ? 'on' : 'off';
+  const all = [
+    `fsync=${fsync ? 'on' : 'off'}`,
+    'max_connections=200',
+    'shared_buffers=64MB',
+    ...settings,
+  ];
   const launch = () =>
     spawn(
       join(bin, 'postgres'),
       [
         ...['-D', data, '-p', port.toString(), '-h', '127.0.0.1', '-k', dir],
-        ...['-c', `fsync=${fsync}`, '-c', 'max_connections=200', '-c', 'shared_buffers=64MB'],
+        ...all.flatMap((setting) => ['-c', setting]),
       ],
       { ...as, cwd: dir, stdio: 'ignore' },
     );
