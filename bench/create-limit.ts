@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { freePort } from '../tests/support/free-port.js';
+import { conclude } from './conclude.js';
 import { load, medianRatio, medianRun, rowOf, RUN_HEAD, type Run } from './create-load.js';
 import { BenchFleet, median } from './fleet.js';
 import { processorMs } from './processor-time.js';
@@ -87,11 +88,25 @@ try {
   for (const { name, runs, costs } of servers) {
     table.push([...rowOf(name, medianRun(runs)), median(costs).toFixed(0)]);
   }
-  process.stdout.write(
+  conclude(
+    {
+      bench: 'create-limit',
+      hosts,
+      connections,
+      rounds,
+      expressUs,
+      share,
+      toEcho,
+      servers: servers.map(({ name, runs, costs }) => ({
+        name,
+        ...medianRun(runs),
+        processorUs: median(costs),
+      })),
+    },
     `${table.toString()}\n` +
       `Express costs ${expressUs.toFixed(0)} µs a request, ${(share * 100).toFixed(0)} % of a create's time in this process: ` +
-      `past it, creates would be ${(toEcho / (1 - share)).toFixed(2)} of the echo instead of ${toEcho.toFixed(2)} at best\n` +
-      `${JSON.stringify({ bench: 'create-limit', hosts, connections, rounds, expressUs, share, toEcho, servers: servers.map(({ name, runs, costs }) => ({ name, ...medianRun(runs), processorUs: median(costs) })) })}\n`,
+      `past it, creates would be ${(toEcho / (1 - share)).toFixed(2)} of the echo instead of ${toEcho.toFixed(2)} at best\n`,
+    await fleet.stores(),
   );
 } finally {
   await fleet.stop();

@@ -7,6 +7,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
+import { conclude } from './conclude.js';
 import { load, medianRatio, medianRun, rowOf, RUN_HEAD, type Run } from './create-load.js';
 import { BenchFleet, metric, type Replica } from './fleet.js';
 
@@ -91,11 +92,12 @@ try {
     table.push([...rowOf(name, medianRun(own)), toOne.toFixed(2)]);
     return { replicas: count, ...medianRun(own), toOne };
   });
-  process.stdout.write(
+  conclude(
+    { bench: 'create-replicas', hosts, connections, rounds, results, ...wrong, placedAgain },
     `${table.toString()}\n` +
       `${wrong.overbooked.toString()} hosts overbooked, ${wrong.drifted.toString()} with unequal books, ${wrong.deadlocks.toString()} deadlocks; ` +
-      `${placedAgain.toString()} bookings placed again\n` +
-      `${JSON.stringify({ bench: 'create-replicas', hosts, connections, rounds, results, ...wrong, placedAgain })}\n`,
+      `${placedAgain.toString()} bookings placed again\n`,
+    await fleet.stores(),
   );
 } finally {
   await fleet.stop();

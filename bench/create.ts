@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { freePort } from '../tests/support/free-port.js';
+import { conclude, type Stores } from './conclude.js';
 import { load, medianRatio, medianRun, rowOf, RUN_HEAD, type Run } from './create-load.js';
 import { BenchFleet, HEADERS } from './fleet.js';
 
@@ -52,7 +53,7 @@ async function main(): Promise<void> {
     }
     const stages = await stagesOf(url);
     const plain = await load(PLAIN, Math.max(seconds, 6), connections);
-    report(create, echo, plain, stages);
+    report(create, echo, plain, stages, await fleet.stores());
   } finally {
     await fleet.stop();
   }
@@ -80,6 +81,7 @@ function report(
   echo: readonly Run[],
   plain: Run,
   stages: Readonly<Record<string, number>>,
+  stores: Stores,
 ): void {
   const toEcho = medianRatio(create, echo);
   const toPlain = medianRun(create).perSecond / plain.perSecond;
@@ -89,14 +91,25 @@ function report(
     rowOf('Berth create', medianRun(create)),
     rowOf('plain booking', plain),
   );
-  process.stdout.write(
+  conclude(
+    {
+      bench: 'create',
+      hosts,
+      connections,
+      create: medianRun(create),
+      echo: medianRun(echo),
+      plain,
+      stages,
+      toEcho,
+      toPlain,
+    },
     `${table.toString()}\n` +
       `create / echo: ${toEcho.toFixed(2)} (median of ${rounds.toString()} pairs), ` +
       `create / plain: ${toPlain.toFixed(0)}\n` +
       `per batch: ${Object.entries(stages)
         .map(([name, value]) => `${name} ${value.toFixed(1)}`)
-        .join(', ')}\n` +
-      `${JSON.stringify({ bench: 'create', hosts, connections, create: medianRun(create), echo: medianRun(echo), plain, stages, toEcho, toPlain })}\n`,
+        .join(', ')}\n`,
+    stores,
   );
 }
 

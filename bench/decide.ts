@@ -4,7 +4,6 @@
  * Options: --hosts 1000,10000,100000 --classes 3,6 --fill 0.5 --strategy cosine --seed 1
  *          --traces FOLDER (nodes.csv and requests_default.csv of openb; made ones without it)
  */
-import { cpus } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
@@ -16,6 +15,7 @@ import { choose } from '../src/placement/choose.js';
 import type { HostTable } from '../src/placement/host-table.js';
 import { STRATEGIES } from '../src/placement/strategies.js';
 import { weightsOf } from '../src/placement/strategy.js';
+import { conclude } from './conclude.js';
 import { fleetOf, loadOf, type Load } from './decide-load.js';
 import { plainChoice } from './plain-scan.js';
 
@@ -237,11 +237,8 @@ function report(loadName: string, figures: readonly Figures[]): void {
       one.refusalP50Us.toFixed(0),
     ]);
   }
-  const machine = `${cpus().length.toString()} × ${cpus()[0]?.model ?? 'cpu'}, Node ${process.version}`;
-  const summary = { bench: 'decide', machine, load: loadName, strategy, fill, figures };
-  process.stdout.write(
-    `${table.toString()}\nTimes in µs. ${strategy}, ${loadName}, ${machine}\n${JSON.stringify(summary)}\n`,
-  );
+  const summary = { bench: 'decide', load: loadName, strategy, fill, figures };
+  conclude(summary, `${table.toString()}\nTimes in µs. ${strategy}, ${loadName}`);
 }
 
 const all: Figures[] = [];

@@ -12,6 +12,7 @@ import pg from 'pg';
 import { freePort } from '../tests/support/free-port.js';
 import { startPostgres, type TestPostgres } from '../tests/support/postgres.js';
 import { startRedis, type RedisServer } from '../tests/support/redis.js';
+import { storesAt, type Stores } from './conclude.js';
 import { addressOf, hostIdOf, TOTALS, totalsWith } from './null-agents.js';
 
 export const TOKEN = 'a-token-for-the-benchmark';
@@ -224,6 +225,11 @@ export class BenchFleet {
     } finally {
       await client.end();
     }
+  }
+
+  /** Versions and durability of Redis and PostgreSQL. */
+  stores(): Promise<Stores> {
+    return storesAt({ redisUrl: this.redis.url, databaseUrl: this.databaseUrl });
   }
 
   /** Hosts with more booked than may be, by the rows of their bookings. */

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import autocannon from 'autocannon';
 import Table from 'cli-table3';
+import { conclude } from './conclude.js';
 import { BenchFleet, HEADERS, median } from './fleet.js';
 import { hostIdOf, TOTALS } from './null-agents.js';
 
@@ -113,11 +114,20 @@ try {
   for (const [round, { placedAgainMs, refusals, wrong: granted }] of results.entries()) {
     table.push([round + 1, placedAgainMs.toFixed(0), refusals, granted]);
   }
-  process.stdout.write(
+  conclude(
+    {
+      bench: 'flushall',
+      hosts,
+      vms: hosts * perHost,
+      rounds: results,
+      medianMs: median(times),
+      maxMs: Math.max(...times),
+      ...wrong,
+    },
     `${table.toString()}\n` +
       `${(hosts * perHost).toString()} VMs on ${hosts.toString()} full hosts: median ${median(times).toFixed(0)} ms, ` +
-      `longest ${Math.max(...times).toFixed(0)} ms; ${wrong.grants.toString()} wrong grants, ${wrong.overbooked.toString()} hosts overbooked, ${wrong.drifted.toString()} with unequal books\n` +
-      `${JSON.stringify({ bench: 'flushall', hosts, vms: hosts * perHost, rounds: results, medianMs: median(times), maxMs: Math.max(...times), ...wrong })}\n`,
+      `longest ${Math.max(...times).toFixed(0)} ms; ${wrong.grants.toString()} wrong grants, ${wrong.overbooked.toString()} hosts overbooked, ${wrong.drifted.toString()} with unequal books\n`,
+    await fleet.stores(),
   );
   if (wrong.grants + wrong.overbooked + wrong.drifted > 0) process.exitCode = 1;
 } finally {

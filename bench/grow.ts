@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { freePort } from '../tests/support/free-port.js';
+import { conclude, type Stores } from './conclude.js';
 import { load, medianRatio, medianRun, rowOf, RUN_HEAD, type Run } from './create-load.js';
 import { BenchFleet } from './fleet.js';
 
@@ -22,6 +23,8 @@ const seconds = Number(values.seconds);
 const CONNECTIONS = 64;
 const MIDDLING_CORES = 64;
 const CORES_IN_ALL = 64_000;
+
+let stores: Stores = {};
 
 interface Size {
   readonly hosts: number;
@@ -40,6 +43,7 @@ async function measure(hosts: number): Promise<Size> {
     await fleet.join(url, hosts);
     await load(echoPort, 1, CONNECTIONS);
     await load(port, 2, CONNECTIONS);
+    stores = await fleet.stores();
     const create: Run[] = [];
     const echo: Run[] = [];
     for (let round = 0; round < rounds; round += 1) {
@@ -65,7 +69,5 @@ for (const hosts of values.sizes.split(',').map(Number)) {
   const name = `${hosts.toString()} hosts`;
   table.push([...rowOf(name, size.create), size.toEcho.toFixed(3), toFirst.toFixed(2)]);
 }
-process.stdout.write(
-  `${table.toString()}\n${JSON.stringify({ bench: 'grow', connections: CONNECTIONS, rounds, sizes })}\n`,
-);
+conclude({ bench: 'grow', connections: CONNECTIONS, rounds, sizes }, table.toString(), stores);
 process.exit(0);

@@ -9,6 +9,7 @@ import type { ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
+import { conclude, type Stores } from './conclude.js';
 import { BenchFleet, median, residentMb, seen } from './fleet.js';
 
 const { values } = parseArgs({
@@ -64,9 +65,12 @@ async function betweenLooks(agents: ChildProcess): Promise<void> {
   } while ((await seen(agents, 'seen')).asked > 0);
 }
 
+let stores: Stores = {};
+
 async function measure(hosts: number) {
   const fleet = await BenchFleet.start();
   try {
+    stores = await fleet.stores();
     const agents = await fleet.agents(hosts);
     const { url, process: replica } = await fleet.replica({
       HEALTH_PERIOD_S: PERIOD_S.toString(),
@@ -124,7 +128,9 @@ for (const hosts of values.sizes.split(',').map(Number)) {
     `${nowMb.toString()} (${mostMb.toString()})`,
   ]);
 }
-process.stdout.write(
-  `${table.toString()}\n${JSON.stringify({ bench: 'health', deadlineMs: Number(values['deadline-ms']), sizes })}\n`,
+conclude(
+  { bench: 'health', deadlineMs: Number(values['deadline-ms']), sizes },
+  table.toString(),
+  stores,
 );
 process.exit(0);

@@ -6,6 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
+import { conclude } from './conclude.js';
 import { BenchFleet, median, residentMb, seen } from './fleet.js';
 import { familyProcessorMs, processorMs } from './processor-time.js';
 
@@ -104,8 +105,10 @@ try {
     middle(({ berthMs, postgresMs }) => berthMs + postgresMs).toFixed(0),
     `${nowMb.toString()} (${mostMb.toString()})`,
   ]);
-  process.stdout.write(
-    `${table.toString()}\n${JSON.stringify({ bench: 'look', hosts, vms, nowMb, mostMb, looks })}\n`,
+  conclude(
+    { bench: 'look', hosts, vms, nowMb, mostMb, looks },
+    table.toString(),
+    await fleet.stores(),
   );
 } finally {
   await fleet.stop();

@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { startRedis } from '../tests/support/redis.js';
+import { conclude, storesAt } from './conclude.js';
 import type { Step } from './memory-replica.js';
 
 const { values } = parseArgs({
@@ -48,8 +49,10 @@ try {
     }
   }
   const size = { hosts: Number(values.hosts), vms: Number(values.vms) };
-  process.stdout.write(
-    `${table.toString()}\n${JSON.stringify({ bench: 'memory', node: process.version, ...size, ...parts })}\n`,
+  conclude(
+    { bench: 'memory', ...size, ...parts },
+    table.toString(),
+    await storesAt({ redisUrl: redis.url }),
   );
 } finally {
   await redis.stop();

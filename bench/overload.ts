@@ -13,6 +13,7 @@ import Table from 'cli-table3';
 import { ADMIN_TOKEN, call, Cluster, until } from '../tests/support/cluster.js';
 import { freePort } from '../tests/support/free-port.js';
 import { SERVER_VARIABLE, startPostgres } from '../tests/support/postgres.js';
+import { conclude, storesAt, type Stores } from './conclude.js';
 import { addressOf, hostIdOf, TOTALS } from './null-agents.js';
 
 const { values } = parseArgs({
@@ -119,13 +120,19 @@ async function main(agents: ChildProcess, port: number): Promise<void> {
     }
     const recoveredMs = Date.now() - ended - MEASURED_S * 1_000;
     const runs = { before, overload, 'at once after': first, after };
-    report(runs, recoveredMs, [rssBefore, await residentMiB(pid)]);
+    const stores = await storesAt({ redisUrl: cluster.redis.url, databaseUrl: postgres.url });
+    report(runs, recoveredMs, [rssBefore, await residentMiB(pid)], stores);
   } finally {
     await cluster.stop();
   }
 }
 
-function report(runs: Readonly<Record<string, Run>>, recoveredMs: number, rssMiB: number[]): void {
+function report(
+  runs: Readonly<Record<string, Run>>,
+  recoveredMs: number,
+  rssMiB: number[],
+  stores: Stores,
+): void {
   const head = ['', 'good per s', 'refused per s', 'lost', 'p99 ms'];
   const table = new Table({ head, style: { head: [], border: [] } });
   for (const [name, run] of Object.entries(runs)) {
@@ -135,9 +142,11 @@ function report(runs: Readonly<Record<string, Run>>, recoveredMs: number, rssMiB
   const ratioOf = (name: string) => (runs[name]?.goodPerS ?? NaN) / (runs.before?.goodPerS ?? NaN);
   const ratio = ratioOf('after');
   const line = { bench: 'overload', seconds, hosts, ...runs, ratio, recoveredMs, rssMiB };
-  process.stdout.write(
+  conclude(
+    line,
     `${table.toString()}\nat once after / before: ${ratioOf('at once after').toFixed(2)}, ` +
-      `after / before: ${ratio.toFixed(2)}\n${JSON.stringify(line)}\n`,
+      `after / before: ${ratio.toFixed(2)}`,
+    stores,
   );
 }
 

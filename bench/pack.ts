@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { STRATEGY_NAMES, type StrategyName } from '../src/model/strategies.js';
 import { STRATEGIES } from '../src/placement/strategies.js';
+import { conclude } from './conclude.js';
 import { generatedLoad, openbLoad, type Load, type Scenario } from './pack-load.js';
 import { churn, fill } from './pack-run.js';
 
@@ -131,8 +132,15 @@ function main(): void {
     print(load, scenarios, results);
     all.push(...results);
   }
-  process.stdout.write(
-    `${JSON.stringify({ bench: 'pack', seeds: values.seeds, churnSeeds: values['churn-seeds'], arrivals: values.arrivals, results: all })}\n`,
+  conclude(
+    {
+      bench: 'pack',
+      seeds: values.seeds,
+      churnSeeds: values['churn-seeds'],
+      arrivals: values.arrivals,
+      results: all,
+    },
+    '',
   );
 }
 

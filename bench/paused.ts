@@ -6,6 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
+import { conclude } from './conclude.js';
 import { BenchFleet, HEADERS, metric, type Replica } from './fleet.js';
 import { addressOf } from './null-agents.js';
 
@@ -192,10 +193,22 @@ try {
     Object.values(refused).reduce((total, times) => total + times, 0),
   );
   const share = (100 * answered) / (answered + othersRefused);
-  process.stdout.write(
+  conclude(
+    {
+      bench: 'paused',
+      replicas: count,
+      hosts,
+      pauseMs,
+      rounds: results,
+      othersAnsweredPercent: share,
+      overbooked,
+      drifted,
+      twice,
+      lateWrites,
+    },
     `${table.toString()}\n` +
-      `others answered ${share.toFixed(2)} %; ${overbooked.toString()} hosts overbooked, ${drifted.toString()} with unequal books; ${twice.toString()} VMs on two hosts; ${lateWrites.toString()} late writes refused\n` +
-      `${JSON.stringify({ bench: 'paused', replicas: count, hosts, pauseMs, rounds: results, othersAnsweredPercent: share, overbooked, drifted, twice, lateWrites })}\n`,
+      `others answered ${share.toFixed(2)} %; ${overbooked.toString()} hosts overbooked, ${drifted.toString()} with unequal books; ${twice.toString()} VMs on two hosts; ${lateWrites.toString()} late writes refused\n`,
+    await fleet.stores(),
   );
   if (overbooked + drifted + twice > 0 || lateWrites === 0) process.exitCode = 1;
 } finally {

@@ -6,6 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
+import { conclude } from './conclude.js';
 import { BenchFleet, HEADERS, median } from './fleet.js';
 
 const { values } = parseArgs({
@@ -115,11 +116,21 @@ try {
   }
   const medianTookMs = median(results.map(({ tookMs }) => tookMs));
   const medianBlockedMs = median(results.map(({ blockedMs }) => blockedMs));
-  process.stdout.write(
+  conclude(
+    {
+      bench: 'rebuild',
+      hosts,
+      vms,
+      callers,
+      rounds: results,
+      medianTookMs,
+      medianBlockedMs,
+      ...wrong,
+    },
     `${table.toString()}\n` +
       `median ${medianTookMs.toFixed(0)} ms, nobody placed for ${medianBlockedMs.toFixed(0)} ms; ` +
-      `${wrong.overbooked.toString()} hosts overbooked, ${wrong.drifted.toString()} with unequal books\n` +
-      `${JSON.stringify({ bench: 'rebuild', hosts, vms, callers, rounds: results, medianTookMs, medianBlockedMs, ...wrong })}\n`,
+      `${wrong.overbooked.toString()} hosts overbooked, ${wrong.drifted.toString()} with unequal books\n`,
+    await fleet.stores(),
   );
 } finally {
   await fleet.stop();

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import autocannon from 'autocannon';
 import Table from 'cli-table3';
+import { conclude } from './conclude.js';
 import { BenchFleet, HEADERS } from './fleet.js';
 
 const { values } = parseArgs({
@@ -100,8 +101,10 @@ try {
     ['hosts by state', states.map(({ state, n }) => `${state} ${n}`).join(', ')],
     ...Object.entries(found).map(([what, times]) => [`VMs ${what}`, times.toString()]),
   );
-  process.stdout.write(
-    `${table.toString()}\n${JSON.stringify({ bench: 'vanish', hosts, gone, vms: before.length, periodMs, openMs, periods, ...found })}\n`,
+  conclude(
+    { bench: 'vanish', hosts, gone, vms: before.length, periodMs, openMs, periods, ...found },
+    table.toString(),
+    await fleet.stores(),
   );
   const touched = Object.values(found).some((times) => times > 0);
   if (periods === null || periods > 2 || touched) process.exitCode = 1;
