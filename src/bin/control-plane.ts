@@ -1,5 +1,6 @@
 /** Joins the rooms of the control plane: stores, agents' client, verbs and loops, HTTP. */
 import { randomUUID } from 'node:crypto';
+import { v7 as uuidv7 } from 'uuid';
 import { createApi } from '../api/api.js';
 import { createMetrics } from '../api/metrics.js';
 import { openCatalogue } from '../catalogue/catalogue.js';
@@ -89,7 +90,7 @@ export async function startControlPlane(
     clock: systemClock,
     log,
     telemetry: metrics,
-    newId: randomUUID,
+    newId: () => uuidv7(),
     random: Math.random,
     schedule: cronSchedule(log),
     checkpoint: checkpointFrom(env),

@@ -101,7 +101,7 @@ export async function createRequestOf(
 function specOf(ports: Ports, input: CreateVmInput): VmSpec {
   return {
     id: input.id ?? ports.newId(),
-    name: input.name ?? `vm-${ports.newId().slice(0, 8)}`,
+    name: input.name ?? `vm-${ports.newId().slice(-8)}`,
     path: input.path ?? ROOT_PATH,
     resources: withoutZeros(input.resources),
     image: input.image ?? null,

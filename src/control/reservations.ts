@@ -87,7 +87,7 @@ export async function reserve(
   const held = await holdRoom(ports, scheduler, {
     id: input.id,
     spec: {
-      name: input.name ?? `reservation-${ports.newId().slice(0, 8)}`,
+      name: input.name ?? `reservation-${ports.newId().slice(-8)}`,
       path: input.path ?? ROOT_PATH,
       resources: withoutZeros(input.resources),
       constraints: input.constraints ?? NO_CONSTRAINTS,

@@ -129,6 +129,10 @@ describe('followers of events', () => {
     });
     expect(create.body.state).toBe('running');
     const { id } = create.body;
+    // It begins with its time: what is made at one time lies side by side in the database.
+    expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7/);
+    const madeMs = Number.parseInt(id.replace('-', '').slice(0, 12), 16);
+    expect(Math.abs(madeMs - Date.parse(create.body.createdAt))).toBeLessThan(60_000);
     await call(replica.url, 'PATCH', '/v1/hosts/oak', { mode: 'cordoned', reason: 'new disks' });
     await call(replica.url, 'DELETE', `/v1/vms/${id}`);
     await until(
