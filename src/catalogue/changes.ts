@@ -10,6 +10,7 @@
 import { sql } from 'kysely';
 import type { Host } from '../model/host.js';
 import type { Catalogue, LedgerBooking } from '../model/ports.js';
+import type { Resources } from '../model/resources.js';
 import type { Allocation } from '../model/vm.js';
 import type { Database } from './connection.js';
 import { answered } from './failures.js';
@@ -17,7 +18,7 @@ import { selectHosts } from './hosts.js';
 
 type ChangesPart = Pick<
   Catalogue,
-  'mark' | 'bookings' | 'changesSince' | 'changedHosts' | 'purgeEnded'
+  'mark' | 'bookings' | 'changesSince' | 'changedHosts' | 'bookedSums' | 'purgeEnded'
 >;
 
 export interface AllocationRow {
@@ -79,6 +80,13 @@ export const changesOf = (db: Database): ChangesPart => ({
     ),
 
   changedHosts: (revisions, limit) => answered(() => changedHosts(db, revisions, limit)),
+
+  bookedSums: () =>
+    answered(async () => {
+      const { rows } = await sql<{ id: string; allocated: Resources }>`
+        select id, allocated from hosts where mode <> 'retired'`.execute(db);
+      return new Map(rows.map(({ id, allocated }) => [id, allocated]));
+    }),
 
   purgeEnded: (olderThanMs) =>
     answered(async () => {

@@ -12,8 +12,6 @@ import type { HostTable } from '../placement/host-table.js';
 import type { Ports } from './ports.js';
 import type { Chore } from './upkeep-loop.js';
 
-const HOSTS_PAGE = 500;
-
 /** What the lease loop needs beyond the lease to settle what was never recorded. */
 const SETTLING_MS = 2_000;
 
@@ -109,17 +107,10 @@ class ChangeWatch {
 async function driftsOf({ catalogue, ledger }: Books): Promise<Map<string, string>> {
   const totals = await ledger.totals();
   const drifts = new Map<string, string>();
-  for (let cursor: string | null = null; ;) {
-    const page: Awaited<ReturnType<typeof catalogue.hosts>> = await catalogue.hosts({
-      limit: HOSTS_PAGE,
-      cursor,
-    });
-    for (const { id, allocated } of page.items) {
-      const drift = withoutZeros(subtractResources(totals.get(id) ?? {}, allocated));
-      const text = Object.entries(drift).map(([resource, by]) => `${resource} ${by.toString()}`);
-      if (text.length > 0) drifts.set(id, text.sort().join(', '));
-    }
-    cursor = page.nextCursor;
-    if (cursor === null) return drifts;
+  for (const [id, sums] of await catalogue.bookedSums()) {
+    const drift = withoutZeros(subtractResources(totals.get(id) ?? {}, sums));
+    const text = Object.entries(drift).map(([resource, by]) => `${resource} ${by.toString()}`);
+    if (text.length > 0) drifts.set(id, text.sort().join(', '));
   }
+  return drifts;
 }

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from '@jest/globals';
 import type { CatalogueMark } from '../../src/model/ports.js';
 import type { Host } from '../../src/model/host.js';
+import { addResources } from '../../src/model/resources.js';
 import type { Allocation } from '../../src/model/vm.js';
 import { TESTER } from '../support/callers.js';
 import { fresh, itemFor, placedVm, recordAll, take, upHost } from './builders.js';
@@ -132,6 +133,21 @@ export function describeChanges(subject: Subject): void {
       expect(ids).toEqual(expect.arrayContaining([changed.id, added.id]));
       expect(ids).not.toContain(known.id);
       expect(hosts.find(({ id }) => id === changed.id)?.mode).toBe('cordoned');
+    });
+
+    it('are summed up by host, of those that are not retired', async () => {
+      const [busy, idle, retired] = [
+        await upHost(subject()),
+        await upHost(subject()),
+        await upHost(subject()),
+      ];
+      const [first, second] = [await placedVm(subject(), busy), await placedVm(subject(), busy)];
+      await subject().retireHost(retired.id, { reason: 'sold' }, TESTER);
+      const sums = await subject().bookedSums();
+      expect(sums.get(busy.id)).toEqual(addResources(first.resources, second.resources));
+      expect(sums.get(idle.id)).toEqual({});
+      expect(sums.has(retired.id)).toBe(false);
+      expect(sums.get(busy.id)).toEqual((await subject().host(busy.id))?.allocated);
     });
 
     it('are forgotten when nobody can ask for them any more', async () => {

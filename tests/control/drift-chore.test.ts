@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { driftChores } from '../../src/control/drift-chore.js';
 import type { Ports } from '../../src/control/ports.js';
+import { subtractResources } from '../../src/model/resources.js';
 import { tester } from '../support/callers.js';
 import { ControlFixture, settled, type TestReplica } from './control-fixture.js';
 
@@ -34,18 +35,9 @@ describe('ledger and catalogue compared by their sums', () => {
       ...replica.ports,
       catalogue: {
         ...catalogue,
-        hosts: async (...args: Parameters<typeof catalogue.hosts>) => {
-          const page = await catalogue.hosts(...args);
-          const less = (amount: number | undefined, by: number) => (amount ?? 0) - by;
-          const items = page.items.map((host) => ({
-            ...host,
-            allocated: {
-              cpu: less(host.allocated.cpu, SMALL.cpu),
-              memory: less(host.allocated.memory, SMALL.memory),
-              disk: less(host.allocated.disk, SMALL.disk),
-            },
-          }));
-          return { ...page, items };
+        bookedSums: async () => {
+          const sums = await catalogue.bookedSums();
+          return new Map([...sums].map(([id, sum]) => [id, subtractResources(sum, SMALL)]));
         },
       },
     };

@@ -15,6 +15,7 @@ import type { OrphanStore, ReportReading } from '../stores/orphans.js';
 import type { TokenStore } from '../stores/tokens.js';
 import type { JoinTicket } from '../token.js';
 import type { Reservation } from '../reservation.js';
+import type { Resources } from '../resources.js';
 import type { AuditStore } from '../stores/audit.js';
 import type { EventStore } from '../stores/events.js';
 import type { ReservationStore } from '../stores/reservations.js';
@@ -278,6 +279,8 @@ export interface Catalogue
    * @returns at most `limit`, in order of registration
    */
   changedHosts(revisions: ReadonlyMap<string, number>, limit: number): Promise<readonly Host[]>;
+  /** What is booked on each host that is not retired, by host. */
+  bookedSums(): Promise<ReadonlyMap<string, Resources>>;
   /** Forgets bookings that ended longer ago than this: marks from before say nothing. @returns how many */
   purgeEnded(olderThanMs: number): Promise<number>;
   /** Which of these bookings are recorded, with their assignment. */

@@ -7,7 +7,7 @@ import { allocationOf, byText, hostOf } from './views.js';
 
 type ChangesPart = Pick<
   Catalogue,
-  'mark' | 'bookings' | 'changesSince' | 'changedHosts' | 'purgeEnded'
+  'mark' | 'bookings' | 'changesSince' | 'changedHosts' | 'bookedSums' | 'purgeEnded'
 >;
 
 export const changesOf = (tables: Tables): ChangesPart => ({
@@ -46,6 +46,12 @@ export const changesOf = (tables: Tables): ChangesPart => ({
 
   changedHosts: (revisions, limit) =>
     answered(tables, () => changedHosts(tables, revisions, limit)),
+
+  bookedSums: () =>
+    answered(tables, () => {
+      const hosts = [...tables.hosts.rows()].filter(({ mode }) => mode !== 'retired');
+      return new Map(hosts.map(({ id, allocated }) => [id, allocated]));
+    }),
 
   purgeEnded: (olderThanMs) =>
     answered(tables, () => {

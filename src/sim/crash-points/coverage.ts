@@ -60,6 +60,7 @@ const CATALOGUE: Readonly<Record<keyof Catalogue, Cover | null>> = {
   bookings: ONE,
   changesSince: ONE,
   changedHosts: ONE,
+  bookedSums: ONE,
   purgeEnded: ONE,
   recordedBookings: ONE,
   pendingReleases: ONE,
