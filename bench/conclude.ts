@@ -18,6 +18,9 @@ const POSTGRES_SETTINGS = [
 ];
 const REDIS_SETTINGS = ['appendonly', 'appendfsync'];
 
+/** Before the benchmark has begun: the machine should be quiet. */
+const [loadBefore = NaN] = loadavg();
+
 /** What the stores say of themselves. */
 export async function storesAt({
   redisUrl,
@@ -44,14 +47,14 @@ export function conclude(
     memoryGib: Math.round(totalmem() / 2 ** 30),
     kernel: release(),
     node: process.version,
-    loadAverage: Math.round((loadavg()[0] ?? 0) * 10) / 10,
+    loadAverageBefore: Math.round(loadBefore * 10) / 10,
   };
   const parts = [
     `${machine.cpu}, ${machine.memoryGib.toString()} GiB`,
     `Linux ${machine.kernel}`,
     `Node ${machine.node}`,
     ...Object.entries(stores).map(([name, of]) => `${name} ${of}`),
-    `load average ${machine.loadAverage.toString()}`,
+    `load average before ${machine.loadAverageBefore.toString()}`,
   ];
   process.stdout.write(
     `${text === '' ? '' : `${text.trimEnd()}\n`}On ${parts.join('; ')}\n${JSON.stringify({ ...figures, machine, stores })}\n`,
@@ -60,26 +63,35 @@ export function conclude(
 
 async function redisAt(url: string): Promise<string> {
   const redis = new Redis(url);
-  const info = await redis.info('server');
-  const settings: string[] = [];
-  for (const name of REDIS_SETTINGS) {
-    const [, value = ''] = await redis.config('GET', name);
-    settings.push(`${name} ${value}`);
+  try {
+    const info = await redis.info('server');
+    const settings: string[] = [];
+    for (const name of REDIS_SETTINGS) {
+      const [, value = ''] = await redis.config('GET', name);
+      settings.push(`${name} ${value}`);
+    }
+    return `${/redis_version:(\S+)/.exec(info)?.[1] ?? ''} (${settings.join(', ')})`;
+  } finally {
+    redis.disconnect();
   }
-  redis.disconnect();
-  return `${/redis_version:(\S+)/.exec(info)?.[1] ?? ''} (${settings.join(', ')})`;
 }
 
 async function postgresAt(url: string): Promise<string> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
-  const shown = async (name: string) => {
-    const { rows } = await client.query<Record<string, string>>(`show ${name}`);
+  const told = async (text: string) => {
+    const { rows } = await client.query<Record<string, unknown>>(text);
     return Object.values(rows[0] ?? {}).join('');
   };
-  const settings: string[] = [];
-  for (const name of POSTGRES_SETTINGS) settings.push(`${name} ${await shown(name)}`);
-  const version = await shown('server_version');
-  await client.end();
-  return `${version.split(' ')[0] ?? ''} (${settings.join(', ')})`;
+  try {
+    const settings: string[] = [];
+    for (const name of POSTGRES_SETTINGS) settings.push(`${name} ${await told(`show ${name}`)}`);
+    const checkpoints = await told(
+      'select checkpoints_timed + checkpoints_req from pg_stat_bgwriter',
+    );
+    const [version = ''] = (await told('show server_version')).split(' ');
+    return `${version} (${settings.join(', ')}; ${checkpoints} checkpoints)`;
+  } finally {
+    await client.end();
+  }
 }

@@ -10,10 +10,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { freePort } from '../tests/support/free-port.js';
-import { startPostgres, type TestPostgres } from '../tests/support/postgres.js';
+import type { TestPostgres } from '../tests/support/postgres.js';
 import { startRedis, type RedisServer } from '../tests/support/redis.js';
 import { storesAt, type Stores } from './conclude.js';
 import { addressOf, hostIdOf, TOTALS, totalsWith } from './null-agents.js';
+import { startSeasonedPostgres } from './seasoned-postgres.js';
 
 export const TOKEN = 'a-token-for-the-benchmark';
 export const HEADERS = { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' };
@@ -25,12 +26,6 @@ const JOINS_AT_ONCE = 8;
 
 /** As docker-compose.yml has it: what Redis loses is made anew from the catalogue. */
 const REDIS = ['--appendfsync', 'everysec'];
-
-/** As docs/operating.md advises where there is much to write; commits wait for the disk. */
-const POSTGRES = ['shared_buffers=512MB', 'max_wal_size=8GB'];
-
-/** Of 16 MiB each: as much of PostgreSQL's log as a benchmark writes in half a minute. */
-const SEGMENTS = 40;
 
 export interface Replica {
   readonly url: string;
@@ -62,8 +57,7 @@ export class BenchFleet {
 
   static async start(): Promise<BenchFleet> {
     const redis = await startRedis({ appendonly: true, args: REDIS });
-    const postgres = await startPostgres({ fsync: true, settings: POSTGRES });
-    await season(postgres.url);
+    const postgres = await startSeasonedPostgres();
     const dataDir = await mkdtemp(join(tmpdir(), 'berth-bench-'));
     const database = await postgres.freshDatabase();
     return new BenchFleet(redis, postgres, database, dataDir, await freePort());
@@ -285,20 +279,6 @@ export class BenchFleet {
     }
     return booked;
   }
-}
-
-/**
- * A server that has been in use writes its log into segments that it has written before. A new one
- * has to make each of them first, and every commit waits for that: 60 ms, once a second under load.
- */
-async function season(url: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  for (let segment = 0; segment < SEGMENTS; segment += 1) {
-    await client.query("select pg_logical_emit_message(false, 'berth', ''), pg_switch_wal()");
-  }
-  await client.query('checkpoint');
-  await client.end();
 }
 
 const isReady = (url: string): Promise<boolean> =>

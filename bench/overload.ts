@@ -12,9 +12,10 @@ import autocannon, { type Options, type Result } from 'autocannon';
 import Table from 'cli-table3';
 import { ADMIN_TOKEN, call, Cluster, until } from '../tests/support/cluster.js';
 import { freePort } from '../tests/support/free-port.js';
-import { SERVER_VARIABLE, startPostgres } from '../tests/support/postgres.js';
+import { SERVER_VARIABLE } from '../tests/support/postgres.js';
 import { conclude, storesAt, type Stores } from './conclude.js';
 import { addressOf, hostIdOf, TOTALS } from './null-agents.js';
+import { startSeasonedPostgres } from './seasoned-postgres.js';
 
 const { values } = parseArgs({
   options: {
@@ -150,7 +151,7 @@ function report(
   );
 }
 
-const postgres = await startPostgres({ fsync: true });
+const postgres = await startSeasonedPostgres();
 process.env[SERVER_VARIABLE] = postgres.url;
 const port = await freePort();
 const agents = fork(

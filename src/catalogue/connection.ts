@@ -74,7 +74,7 @@ export async function connect(
   }
   const { poolMax, statementTimeoutMs } = options;
   const pool = new pg.Pool({
-    connectionString: address.databaseUrl,
+    ...withSession(address.databaseUrl),
     types,
     max: poolMax,
     connectionTimeoutMillis: CONNECT_LIMIT_MS,
@@ -83,9 +83,17 @@ export async function connect(
     idle_in_transaction_session_timeout: Math.min(SILENCE_MAX_MS, statementTimeoutMs),
     keepAlive: true,
     application_name: 'berth',
-    options: SESSION,
   });
   return joined(pool, options, {});
+}
+
+/** Joins `options` of the address with ours, which they would take the place of. */
+function withSession(databaseUrl: string): Pick<pg.PoolConfig, 'connectionString' | 'options'> {
+  const url = URL.canParse(databaseUrl) ? new URL(databaseUrl) : null;
+  const own = url?.searchParams.get('options') ?? null;
+  if (url === null || own === null) return { connectionString: databaseUrl, options: SESSION };
+  url.searchParams.delete('options');
+  return { connectionString: url.href, options: `${own} ${SESSION}` };
 }
 
 interface Hooks {

@@ -8,17 +8,17 @@
  * are placed, hosts are asked a few at a time, so that creates in between wait for a few.
  */
 import pLimit from 'p-limit';
-import type { Clock } from '../model/ports.js';
+import type { Alarm, Clock } from '../model/ports.js';
 import { WakeUp } from '../std/wake-up.js';
 
 /** A live agent answers within it; measured answers take some milliseconds. */
 const SLOT_MS = 500;
 
-/** Hosts that are asked at a stretch while VMs are placed: some 40 ms of the machine. */
-const GROUP = 50;
+/** Hosts that are asked at a stretch while VMs are placed: some 15 ms of the machine. */
+const GROUP = 25;
 
-/** Of the time in which every call is to begin: over how much of it they are spread then. */
-const SPREAD_SHARE = 2 / 3;
+/** Then VMs may be placed no more, and the rest need not wait. */
+const PAUSE_MS_MAX = 250;
 
 /** Runs calls to agents, each in a slot. */
 export type InSlot = <Answer>(call: () => Promise<Answer>) => Promise<Answer>;
@@ -44,15 +44,19 @@ export interface AskOptions {
   readonly slots: number;
   /** Every call has begun by then, even if no agent answers. */
   readonly withinMs: number;
+  /** Over how much of that they are spread where they give way. */
+  readonly spreadMs: number;
   /** Asked before each group: whether what else is under way shall not wait for it. */
   readonly givesWay: () => boolean;
+  /** Ends a pause. */
+  readonly alarm: Alarm;
 }
 
 /** @returns answers in the order of the targets; those who answered last time are asked first */
 export async function askAll<Target extends { readonly missedPolls: number }, Answer>(
-  clock: Pick<Clock, 'sleep'>,
+  clock: Pick<Clock, 'sleep' | 'monotonic'>,
   targets: readonly Target[],
-  { slots, withinMs, givesWay }: AskOptions,
+  { slots, withinMs, spreadMs, givesWay, alarm }: AskOptions,
   ask: (target: Target) => Promise<Answer>,
 ): Promise<readonly Answer[]> {
   const slotMs = Math.min(SLOT_MS, withinMs / Math.ceil(targets.length / slots));
@@ -60,11 +64,15 @@ export async function askAll<Target extends { readonly missedPolls: number }, An
   const inOrder = [...targets].sort(
     (left, right) => Number(left.missedPolls > 0) - Number(right.missedPolls > 0),
   );
-  const pauseMs = (withinMs * SPREAD_SHARE * GROUP) / targets.length;
+  const pauseMs = Math.min(PAUSE_MS_MAX, (spreadMs * GROUP) / targets.length);
+  const begunAt = clock.monotonic();
   const answers = new Map<Target, Promise<Answer>>();
-  for (const target of inOrder) {
-    const isNextGroup = answers.size > 0 && answers.size % GROUP === 0;
-    if (isNextGroup && givesWay()) await clock.sleep(pauseMs);
+  for (const [place, target] of inOrder.entries()) {
+    if (place > 0 && place % GROUP === 0 && givesWay()) {
+      // By the clock, so that pauses which end late on a busy machine do not add up.
+      const dueMs = begunAt + (place / GROUP) * pauseMs - clock.monotonic();
+      if (dueMs > 0) await clock.sleep(Math.min(dueMs, pauseMs), alarm);
+    }
     const answer = inSlot(() => ask(target));
     // One that fails in a pause is met at the end, with the others.
     answer.catch(() => undefined);

@@ -7,7 +7,7 @@ import type { Chore } from './upkeep-loop.js';
 const SEQUENCE_MS = 1_000;
 const PURGE_MS = 60_000;
 
-/** Calls of one turn; what remains has its turn a minute later. */
+/** Calls of one turn; what remains waits for the next. */
 const CALLS_MAX = 100;
 
 /** The chores of events and audit log, for the upkeep loop. */

@@ -26,6 +26,9 @@ const BATCH = 200;
 /** Of a period. */
 const LEASE_SHARE = 0.9;
 
+/** Of a period: over how much of it a look is spread that gives way to creates. */
+const SPREAD_SHARE = 1 / 3;
+
 /** Of a period: how long a replica that heard nobody lets the others go first. */
 const YIELD_SHARE = 0.2;
 
@@ -190,7 +193,7 @@ export class HealthLoop {
    */
   async #look(targets: readonly Target[]): Promise<void> {
     const { clock } = this.#ports;
-    const { breaker, concurrencyMax: slots } = this.#settings;
+    const { breaker, concurrencyMax: slots, periodS } = this.#settings;
     const reports = new Batches<Polled>(BATCH, (polled) => this.#takeOverVms(polled));
     const answers = new Batches<Asked>(BATCH, async (some) => {
       const { polled, pushed } = await this.#saveStates(some, false);
@@ -200,7 +203,13 @@ export class HealthLoop {
     const asked = await askAll(
       clock,
       targets,
-      { slots, withinMs: breaker.lookMsMax / 2, givesWay: this.#isPlacing },
+      {
+        slots,
+        withinMs: breaker.lookMsMax / 2,
+        spreadMs: Math.min(breaker.lookMsMax / 3, periodS * 1_000 * SPREAD_SHARE),
+        givesWay: this.#isPlacing,
+        alarm: this.#stopped.signal,
+      },
       async (target) => {
         const one = await this.#ask(target);
         const isSettled = isAsBefore(one);

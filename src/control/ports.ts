@@ -22,7 +22,7 @@ export interface Ports {
   readonly clock: Clock;
   readonly log: Log;
   readonly telemetry: Telemetry;
-  /** A fresh id that nothing else has; ids of one time may begin alike, but do not end so. */
+  /** A fresh id that nothing else has, and no secret. Ids of one time may begin alike, but do not end so. */
   newId(): string;
   /** A number in [0, 1), for jitter. */
   random(): number;

@@ -232,6 +232,24 @@ describe('the catalogue on PostgreSQL', () => {
     await hasty.close();
   }, 30_000);
 
+  it.each(['', '?options=-c%20work_mem%3D5MB%20-c%20jit%3Don'])(
+    'sets what it relies on for each session, also where the address says more (%s)',
+    async (query) => {
+      const settings = { log: silentLog, poolMax: 3, statementTimeoutMs: 5_000 };
+      const { lanes, close } = await connect({ databaseUrl: `${url}${query}` }, settings);
+      const shown = async (name: string) => {
+        const { rows } = await sql<Record<string, string>>`show ${sql.raw(name)}`.execute(
+          lanes.loops,
+        );
+        return Object.values(rows[0] ?? {})[0];
+      };
+      expect(await shown('default_transaction_isolation')).toBe('read committed');
+      expect(await shown('jit')).toBe('off');
+      if (query !== '') expect(await shown('work_mem')).toBe('5MB');
+      await close();
+    },
+  );
+
   it('waits for a replica that stands still in a transaction, and then goes on without it', async () => {
     const { lanes, close } = await connect(
       { databaseUrl: url },

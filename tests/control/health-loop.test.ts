@@ -26,6 +26,8 @@ interface Looker {
   isDeaf: boolean;
   /** How long it stands still when an agent has answered, once. */
   standsMs: number;
+  /** Whether VMs are placed all the time. */
+  isPlacing: boolean;
   asked: number;
   readonly counted: string[];
 }
@@ -110,9 +112,16 @@ describe('looks at the fleet', () => {
       breaker: watchRules(PERIOD_MS / 1_000, DEADLINE_MS, { share: 0.3, hostsMin: 3 }),
       flapping: flappingRule({ changesMax: 6, windowS: 3_600, cordonS: 3_600 }),
     } as const;
-    const beside = { onVmsChanged: () => undefined, isPlacing: () => false };
+    const beside = { onVmsChanged: () => undefined, isPlacing: () => made.isPlacing };
     const loop = new HealthLoop(ports, settings, newId(), beside);
-    const made: Looker = { loop, isDeaf: false, standsMs: 0, asked: 0, counted: [] };
+    const made: Looker = {
+      loop,
+      isDeaf: false,
+      standsMs: 0,
+      isPlacing: false,
+      asked: 0,
+      counted: [],
+    };
     return made;
   }
 
@@ -286,6 +295,38 @@ describe('looks at the fleet', () => {
     await clock.runUntil(2 * DEADLINE_MS);
     expect((await second).map(({ status }) => status)).toEqual(all(hosts, 'fulfilled'));
     expect(await states(hosts)).toEqual(all(hosts, 'up'));
+  });
+
+  it('takes its time while VMs are placed, and finds who is lost all the same', async () => {
+    const [busy, idle] = [looker(), looker()];
+    const hosts = await started(200, busy, idle);
+    busy.isPlacing = true;
+    const [lost = ''] = hosts;
+    silent.add(lost);
+    await pass(4);
+    expect(await states([lost])).toEqual(['down']);
+    expect(await states(hosts.slice(1))).toEqual(all(hosts.slice(1), 'up'));
+    for (const one of [busy, idle]) {
+      expect(times(one, 'berth_looks_total stale') + times(one, 'berth_looks_total late')).toBe(0);
+    }
+    for (const host of hosts.slice(0, 100)) silent.add(host);
+    await pass(2);
+    expect((await catalogue.fleetWatch()).isOpen).toBe(true);
+  });
+
+  it('ends at once while a look gives way', async () => {
+    const only = looker();
+    await started(200, only);
+    only.isPlacing = true;
+    await clock.runUntil(Math.ceil(clock.monotonic() / PERIOD_MS) * PERIOD_MS + 300);
+    const before = clock.monotonic();
+    let endedAt = NaN;
+    const stopped = only.loop.stop().then(() => {
+      endedAt = clock.monotonic();
+    });
+    await pass(1);
+    await stopped;
+    expect(endedAt - before).toBeLessThan(DEADLINE_MS / 2);
   });
 
   it('drops the look of a replica that stood still while another one looked', async () => {

@@ -23,15 +23,15 @@ export interface VmDirectory {
   readonly processNote: string;
 }
 
-/** A UUID that is random (version 4) or begins with its time (7), as it is always printed. */
-const GIVEN_UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+/** A random UUID (version 4) in the form in which it is always printed. */
+const RANDOM_UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
 /**
- * A UUID for any VM id: the id itself if it is a UUID as the control plane gives them
- * out; else one of version 8 that follows from the id. As the versions differ, nobody can choose
+ * A UUID for any VM id: the id itself if it is a random UUID, as those are which the control plane
+ * gives out; else one of version 8 that follows from the id. As the versions differ, nobody can choose
  * an id that takes the key of another VM.
  */
-export const vmKeyOf = (vmId: string): string => (GIVEN_UUID.test(vmId) ? vmId : uuidFrom(vmId));
+export const vmKeyOf = (vmId: string): string => (RANDOM_UUID.test(vmId) ? vmId : uuidFrom(vmId));
 
 export function vmDirectoryOf(root: string, vmId: string): VmDirectory {
   const key = vmKeyOf(vmId);
