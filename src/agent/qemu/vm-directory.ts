@@ -9,6 +9,7 @@
  * QEMU is given the files above it as open descriptors, so that one that was taken over can put
  * nothing of its own (a symbolic link, say) where the agent reads or writes.
  */
+import { existsSync } from 'node:fs';
 import { chmod, chown, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { uuidFrom } from '../../std/uuid.js';
@@ -23,18 +24,27 @@ export interface VmDirectory {
   readonly processNote: string;
 }
 
-/** A random UUID (version 4) in the form in which it is always printed. */
-const RANDOM_UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+/** A UUID that is random (version 4) or begins with its time (7), as it is always printed. */
+const GIVEN_UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
 /**
- * A UUID for any VM id: the id itself if it is a random UUID, as those are which the control plane
- * gives out; else one of version 8 that follows from the id. As the versions differ, nobody can choose
+ * A UUID for any VM id: the id itself if it is a UUID as the control plane gives them out
+ * for VMs; else one of version 8 that follows from the id. As the versions differ, nobody can choose
  * an id that takes the key of another VM.
  */
-export const vmKeyOf = (vmId: string): string => (RANDOM_UUID.test(vmId) ? vmId : uuidFrom(vmId));
+export const vmKeyOf = (vmId: string): string => (GIVEN_UUID.test(vmId) ? vmId : uuidFrom(vmId));
+
+/**
+ * Agents of before knew no ids of version 7 and called such VMs by a UUID that follows from the id. A VM
+ * that is called so stays what it is as long as it is here.
+ */
+function keyIn(root: string, vmId: string): string {
+  const earlier = uuidFrom(vmId);
+  return existsSync(join(root, earlier)) ? earlier : vmKeyOf(vmId);
+}
 
 export function vmDirectoryOf(root: string, vmId: string): VmDirectory {
-  const key = vmKeyOf(vmId);
+  const key = keyIn(root, vmId);
   const path = join(root, key);
   return {
     key,

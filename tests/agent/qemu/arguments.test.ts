@@ -210,6 +210,9 @@ describe('the command line of a VM', () => {
       if (vmKeyOf(key) !== key) expect(keys.has(vmKeyOf(key))).toBe(false);
     for (const key of keys) expectSays({ ...SOUND, uuid: key });
     expect(vmKeyOf(SOUND.uuid)).toBe(SOUND.uuid);
+    // As the control plane gives them out.
+    const given = '019aa8d2-5c3e-7b1a-9f42-0c6d2e8f1a35';
+    expect(vmKeyOf(given)).toBe(given);
   });
 });
 
